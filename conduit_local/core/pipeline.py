@@ -1,0 +1,61 @@
+"""A pipeline: what events are sent to."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NewType
+
+from conduit_local.core.spec import PipelineSpec
+
+PipelineNumber = NewType("PipelineNumber", int)
+"""The store's number of a pipeline: 1, 2, 3, …; never given twice."""
+
+
+class State(StrEnum):
+    """What a pipeline was told to do; survives a restart."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+    @property
+    def accepts(self) -> bool:
+        """Whether new events are taken."""
+        return self is State.ACTIVE or self is State.PAUSED
+
+
+class Health(StrEnum):
+    """How a route fares; a pipeline is as well as the worst of its routes."""
+
+    OK = "ok"
+    RETRYING = "retrying"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pipeline:
+    """A pipeline as the catalog has it."""
+
+    number: PipelineNumber
+    id: str
+    uuid: str
+    folder: str
+    """What its object keys begin with: the name it was made with."""
+    state: State
+    spec: PipelineSpec
+    managed_by: str | None
+    """The file that defines it, relative to the configuration folder; None when an API made it."""
+    created_at_us: int
+    updated_at_us: int | None
+    first_seq: int
+    """Its numbering begins here: 1, or behind that of an earlier pipeline with the same folder."""
+    deleted: bool = False
+
+    @property
+    def name(self) -> str:
+        """The unique name."""
+        return self.spec.name
+
+    def with_state(self, state: State) -> "Pipeline":
+        """The same pipeline in another state."""
+        return replace(self, state=state)
