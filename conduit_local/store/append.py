@@ -1,0 +1,240 @@
+"""One group's appends: numbers given, keys kept, chunks written; in the writer's thread, in one transaction."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+
+from conduit_local.core.batch import Mark
+from conduit_local.core.envelope import envelopes
+from conduit_local.core.errors import ConduitError, IdempotencyMismatch
+from conduit_local.core.event import NewEvents
+from conduit_local.core.ids import MAX_SEQ
+from conduit_local.core.pipeline import Pipeline
+from conduit_local.core.ports import Clock, Keyed, Receipt
+from conduit_local.store.chunks import MAX_CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_TYPES_TEXT, Encoder
+from conduit_local.store.connection import StoreBroken
+from conduit_local.store.idempotency import KeyBook, Use
+from conduit_local.store.room import Room
+
+MAX_GROUP_EVENTS = 20_000
+"""More wait for the next group, so that one group's time on the disk stays bounded."""
+
+_INSERT_CHUNK = "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class Append:
+    """One caller's events, and the future that its receipt goes to."""
+
+    __slots__ = ("answer", "events", "keyed", "pipeline", "receipt", "refusal")
+
+    def __init__(
+        self, pipeline: Pipeline, events: NewEvents, keyed: Keyed | None, answer: "asyncio.Future[Receipt]"
+    ) -> None:
+        self.pipeline = pipeline
+        self.events = events
+        self.keyed = keyed
+        self.answer = answer
+        self.receipt: Receipt | None = None
+        self.refusal: ConduitError | None = None
+
+
+class Ends:
+    """Where the log ends: on disk, per pipeline. Changed only after a commit, so a failed group leaves no trace."""
+
+    def __init__(self, marks: dict[int, Mark], position: int) -> None:
+        self.marks = marks
+        self.position = position
+
+    def of(self, pipeline: Pipeline) -> Mark:
+        """The end of a pipeline's log; a new pipeline's is just before its first seq."""
+        return self.marks.get(pipeline.number) or Mark(pipeline.first_seq - 1, 0, 0)
+
+
+class AppendGroup:
+    """All appends of one group (`Work` for the writer)."""
+
+    def __init__(self, tag: str, clock: Clock, encoder: Encoder, ends: Ends, book: KeyBook, room: Room) -> None:
+        self._tag = tag
+        self._clock = clock
+        self._encoder = encoder
+        self._ends = ends
+        self._book = book
+        self._room = room
+        self._appends: list[Append] = []
+        self._new_ends: dict[int, Mark] = {}
+        self._now_us = self._steady_us = 0
+        self._new_keys = 0
+        self.count = 0
+        self.sealed = False
+
+    def add(self, append: Append) -> None:
+        """Join; only before the group is sealed."""
+        self._appends.append(append)
+        self.count += len(append.events)
+
+    def seal(self) -> None:
+        """The group is taken."""
+        self.sealed = True
+
+    def prepare(self) -> bool:
+        """Number and encode, as if every key were new; one statement when that makes one chunk and no key."""
+        self._now_us, self._steady_us = self._clock.now_us(), self._clock.steady_us()
+        self._number(self._appends)
+        self._encode()
+        return len(self._rows) == 1 and not any(one.keyed for one in self._appends)
+
+    def apply(self, db: sqlite3.Connection) -> None:
+        """Keep the keys, write the chunks."""
+        uses = _uses(self._appends)
+        if uses and not self._book.take(db, uses, self._steady_us):
+            fresh = self._sort_out(db)
+            self._encode()
+            uses = _uses(fresh)
+            if not self._book.take(db, uses, self._steady_us):
+                raise StoreBroken("keep idempotency keys: a key that was looked up as new is there")
+        self._new_keys = len(uses)
+        for row in self._rows:
+            db.execute(_INSERT_CHUNK, row)
+        self._room.look(db)
+
+    def settle(self, error: ConduitError | None) -> None:
+        """Publish the new ends and answer everybody."""
+        if error is None:
+            self._ends.marks.update(self._new_ends)
+            self._ends.position += len(self._rows)
+            self._book.committed(self._new_keys)
+        self._room.note(error)
+        for one in self._appends:
+            if one.answer.done():
+                continue
+            failure = error or one.refusal
+            if failure is not None:
+                one.answer.set_exception(failure)
+            elif one.receipt is not None:
+                one.answer.set_result(one.receipt)
+
+    def _number(self, appends: Sequence[Append]) -> None:
+        """Give receipts as if every key were new."""
+        seqs: dict[int, int] = {}
+        for one in appends:
+            number = one.pipeline.number
+            last = seqs.get(number)
+            if last is None:
+                last = self._ends.of(one.pipeline).seq
+            count = len(one.events)
+            one.receipt = Receipt(number, last + 1, count, self._now_us)
+            if one.keyed is not None:
+                one.receipt.pipeline_ref = one.keyed.pipeline_ref
+                one.receipt.event_type = one.events.types[0]
+            seqs[number] = last + count
+        if any(seq > MAX_SEQ for seq in seqs.values()):
+            raise StoreBroken("append: a pipeline has used up its event numbers")
+
+    def _sort_out(self, db: sqlite3.Connection) -> list[Append]:
+        """Some keys are known, on disk or twice in this group: answer those with their first use; return the rest."""
+        first_here: dict[tuple[int, str], Append] = {}
+        repeats: list[tuple[Append, Append]] = []
+        fresh: list[Append] = []
+        for one in self._appends:
+            if one.keyed is not None:
+                name = (one.pipeline.number, one.keyed.key)
+                if name in first_here:
+                    repeats.append((one, first_here[name]))
+                    continue
+                (use,) = _uses([one])
+                try:
+                    known = self._book.first_use(db, use, self._steady_us)
+                except IdempotencyMismatch as error:
+                    one.refusal, one.receipt = error, None
+                    continue
+                if known is not None:
+                    one.receipt = known
+                    continue
+                first_here[name] = one
+            fresh.append(one)
+        self._number(fresh)
+        for one, first in repeats:
+            self._repeat(one, first)
+        return fresh
+
+    @staticmethod
+    def _repeat(one: Append, first: Append) -> None:
+        assert one.keyed is not None
+        assert first.receipt is not None
+        if one.keyed.strict and one.events != first.events:
+            one.receipt = None
+            one.refusal = IdempotencyMismatch(f"the idempotency key {one.keyed.key!r} was used with another body")
+            return
+        receipt = first.receipt
+        one.receipt = Receipt(
+            receipt.pipeline,
+            receipt.first_seq,
+            receipt.count,
+            receipt.received_at_us,
+            replayed=True,
+            pipeline_ref=receipt.pipeline_ref,
+            event_type=receipt.event_type,
+        )
+
+    def _encode(self) -> None:
+        """The rows of the chunks, by pipeline, in the order in which pipelines first appear in the group."""
+        self._rows: list[tuple[object, ...]] = []
+        self._new_ends = {}
+        by_pipeline: dict[int, tuple[Pipeline, list[str], list[bytes]]] = {}
+        for one in self._appends:
+            if one.receipt is None or one.receipt.replayed:
+                continue
+            found = by_pipeline.get(one.pipeline.number)
+            if found is None:
+                found = by_pipeline[one.pipeline.number] = (one.pipeline, [], [])
+            found[1].extend(one.events.types)
+            found[2].extend(one.events.payloads)
+        for pipeline, types, payloads in by_pipeline.values():
+            end = self._ends.of(pipeline)
+            start = 0
+            while start < len(payloads):
+                stop = _chunk_end(payloads, start)
+                end = self._encode_chunk(pipeline, end, types[start:stop], payloads[start:stop])
+                start = stop
+            self._new_ends[pipeline.number] = end
+
+    def _encode_chunk(self, pipeline: Pipeline, end: Mark, types: list[str], payloads: list[bytes]) -> Mark:
+        lines = envelopes(self._tag, pipeline.number, pipeline.id, end.seq + 1, self._now_us, types, payloads)
+        coding, body = self._encoder.encode(lines)
+        new_end = Mark(end.seq + len(payloads), end.bytes_before + len(lines), self._now_us)
+        names = " ".join(sorted(set(types)))
+        self._rows.append(
+            (
+                self._ends.position + len(self._rows) + 1,
+                pipeline.number,
+                end.seq + 1,
+                new_end.seq,
+                self._now_us,
+                new_end.bytes_before,
+                names if len(names) <= MAX_TYPES_TEXT else None,
+                coding,
+                body,
+            )
+        )
+        return new_end
+
+
+def _uses(appends: Sequence[Append]) -> list[Use]:
+    return [
+        Use(pipeline=one.pipeline, keyed=one.keyed, events=one.events, receipt=one.receipt)
+        for one in appends
+        if one.keyed is not None and one.receipt is not None
+    ]
+
+
+def _chunk_end(payloads: list[bytes], start: int) -> int:
+    """Where the chunk that begins at `start` ends: at most 1,000 events or about 1 MiB, at least one event."""
+    stop = min(start + MAX_CHUNK_EVENTS, len(payloads))
+    if sum(map(len, payloads[start:stop])) <= MAX_CHUNK_BYTES:
+        return stop
+    size = 0
+    for place in range(start, stop):
+        size += len(payloads[place])
+        if size > MAX_CHUNK_BYTES:
+            return max(place, start + 1)
+    return stop

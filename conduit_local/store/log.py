@@ -1,0 +1,294 @@
+"""`Log` on SQLite."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+
+from conduit_local.core.batch import Chunk, Mark
+from conduit_local.core.event import EventFilter, EventPage, NewEvents, StoredEvent
+from conduit_local.core.pipeline import Pipeline, PipelineNumber
+from conduit_local.core.ports import Clock, Keyed, Receipt, Usage
+from conduit_local.store.append import MAX_GROUP_EVENTS, Append, AppendGroup, Ends
+from conduit_local.store.chunks import Encoder, behind, decode, stored_events
+from conduit_local.store.idempotency import KeyBook, drop_expired
+from conduit_local.store.readers import Readers
+from conduit_local.store.room import Look, Room
+from conduit_local.store.writer import Writer
+
+_ENDS = """
+    SELECT pipeline, max(last_seq), max(bytes_through) FROM (
+        SELECT p.number AS pipeline, c.last_seq, c.bytes_through FROM pipelines p JOIN chunks c ON c.rowid = (
+            SELECT rowid FROM chunks WHERE pipeline = p.number ORDER BY last_seq DESC LIMIT 1)
+        UNION ALL SELECT pipeline, last_seq, bytes_through FROM trimmed)
+    GROUP BY pipeline"""
+_POSITION = """
+    SELECT max(coalesce((SELECT max(position) FROM chunks), 0),
+               coalesce((SELECT CAST(value AS INTEGER) FROM store WHERE name = 'position'), 0))"""
+_LAST_RECEIVED = "SELECT received_at_us FROM chunks WHERE pipeline = ? ORDER BY last_seq DESC LIMIT 1"
+_CHUNKS_AFTER = (
+    "SELECT first_seq, last_seq, received_at_us, coding, body FROM chunks"
+    " WHERE pipeline = ? AND last_seq > ? ORDER BY last_seq"
+)
+_CHUNK_AROUND = (
+    "SELECT position, first_seq, last_seq, received_at_us, bytes_through, coding, body FROM chunks"
+    " WHERE pipeline = ? AND last_seq > ? ORDER BY last_seq LIMIT 1"
+)
+_BYTES_AT_OR_BEFORE = """
+    SELECT max(bytes_through) FROM (
+        SELECT bytes_through FROM (SELECT bytes_through FROM chunks
+            WHERE pipeline = ?1 AND last_seq <= ?2 ORDER BY last_seq DESC LIMIT 1)
+        UNION ALL SELECT bytes_through FROM trimmed WHERE pipeline = ?1)"""
+_ROWS_AT_ONCE = 64
+
+_BACKWARDS = (
+    "SELECT position, pipeline, first_seq, received_at_us, types, coding, body FROM chunks"
+    " WHERE position <= ? ORDER BY position DESC"
+)
+_BACKWARDS_OF_ONE = """
+    SELECT position, pipeline, first_seq, received_at_us, types, coding, body FROM chunks
+    WHERE pipeline = ?1 AND last_seq <= coalesce(
+        (SELECT min(last_seq) FROM chunks WHERE pipeline = ?1 AND last_seq >= ?2), ?2)
+    ORDER BY last_seq DESC"""
+_BACKWARDS_CHUNKS = 4_000
+"""A filtered page looks at this many chunks at most, and says where to go on."""
+_FIRST = (1 << 62, 1 << 62)
+
+_OLDEST = (
+    "SELECT position, first_seq, last_seq, received_at_us, bytes_through, length(body) FROM chunks"
+    " WHERE pipeline = ? AND last_seq <= ? ORDER BY last_seq LIMIT 1000"
+)
+_GIVE_BACK_PAGES = 1_024
+"""One by one: the module steps this pragma once a call, whatever number it is given."""
+_TRIM_BYTES = 4 * 1024**2
+_DELETE_CHUNK = "DELETE FROM chunks WHERE position = ?"
+_NOTE_TRIMMED = (
+    "INSERT INTO trimmed VALUES (?, ?, ?) ON CONFLICT (pipeline) DO UPDATE SET"
+    " last_seq = max(last_seq, excluded.last_seq), bytes_through = max(bytes_through, excluded.bytes_through)"
+)
+_NOTE_POSITION = (
+    "INSERT INTO store VALUES ('position', ?) ON CONFLICT (name) DO UPDATE SET value ="
+    " CAST(max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER)) AS TEXT)"
+)
+_FORGET_CHUNKS = "DELETE FROM chunks WHERE position IN (SELECT position FROM chunks WHERE pipeline = ? LIMIT 64)"
+_FORGET_KEYS = "DELETE FROM idempotency WHERE number IN (SELECT number FROM idempotency WHERE pipeline = ? LIMIT 1000)"
+_FORGET_TRIMMED = "DELETE FROM trimmed WHERE pipeline = ?"
+
+
+class SqliteLog:
+    """The log: appends in groups through the writer, reads through the readers."""
+
+    def __init__(
+        self, writer: Writer, readers: Readers, clock: Clock, room: Room, tag: str, ends: Ends, book: KeyBook
+    ) -> None:
+        self.tag = tag
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._room = room
+        self._ends = ends
+        self._book = book
+        self._encoder = Encoder()
+        self._open: AppendGroup | None = None
+
+    async def append(self, pipeline: Pipeline, events: NewEvents, keyed: Keyed | None) -> Receipt:
+        """
+        `Log.append`: joins the group that gathers while the one before is on its way to the disk.
+
+        There is no `await` before it has joined: whoever found the pipeline accepting is in a group before anybody
+        can change that.
+        """
+        refusal = self._room.refusal()
+        if refusal is not None:
+            if self._room.stale():
+                self._writer.enlist(Look(self._room))
+            raise refusal
+        group = self._open
+        if group is None or group.sealed or group.count >= MAX_GROUP_EVENTS:
+            group = AppendGroup(self.tag, self._clock, self._encoder, self._ends, self._book, self._room)
+            self._writer.enlist(group)
+            self._open = group
+        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        group.add(Append(pipeline, events, keyed, answer))
+        return await answer
+
+    async def settled(self, pipeline: Pipeline) -> int:
+        """`Log.settled`: whatever joined before this call is in its group or an earlier one."""
+        await self._writer.call(lambda _db: None)
+        return self.head(pipeline).seq
+
+    def head(self, pipeline: Pipeline) -> Mark:
+        """`Log.head`."""
+        return self._ends.of(pipeline)
+
+    async def mark(self, pipeline: PipelineNumber, seq: int) -> Mark:
+        """`Log.mark`: exact within a chunk too, at the price of decoding it."""
+
+        def look(db: sqlite3.Connection) -> Mark:
+            (before,) = db.execute(_BYTES_AT_OR_BEFORE, (pipeline, seq)).fetchone()
+            row = db.execute(_CHUNK_AROUND, (pipeline, seq)).fetchone()
+            if row is None:
+                return Mark(seq, before or 0, 0)
+            _, first_seq, _, received_at_us, bytes_through, coding, body = row
+            if first_seq > seq:
+                return Mark(seq, before or 0, received_at_us)
+            rest = behind(decode(coding, body), seq - first_seq + 1)
+            return Mark(seq, bytes_through - len(rest), received_at_us)
+
+        return await self._readers.call(look)
+
+    async def read(
+        self, pipeline: PipelineNumber, after_seq: int, through_seq: int, max_events: int, max_bytes: int
+    ) -> list[Chunk]:
+        """`Log.read`."""
+
+        def fetch(db: sqlite3.Connection) -> list[Chunk]:
+            chunks: list[Chunk] = []
+            size = 0
+            cursor = db.execute(_CHUNKS_AFTER, (pipeline, after_seq))
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                for first_seq, last_seq, received_at_us, coding, body in rows:
+                    lines = decode(coding, body)
+                    if first_seq <= after_seq:
+                        lines = behind(lines, after_seq - first_seq + 1)
+                        first_seq = after_seq + 1
+                    chunks.append(Chunk(first_seq, last_seq, received_at_us, lines))
+                    size += len(lines)
+                    if last_seq >= through_seq or last_seq - after_seq >= max_events or size > max_bytes:
+                        cursor.close()
+                        return chunks
+            return chunks
+
+        return await self._readers.call(fetch)
+
+    async def find(self, pipeline: PipelineNumber, seq: int) -> StoredEvent | None:
+        """`Log.find`."""
+
+        def look(db: sqlite3.Connection) -> StoredEvent | None:
+            row = db.execute(_CHUNK_AROUND, (pipeline, seq - 1)).fetchone()
+            if row is None or row[1] > seq:
+                return None
+            position, first_seq, last_seq, received_at_us, _, coding, body = row
+            events = stored_events(self.tag, pipeline, first_seq, received_at_us, position, decode(coding, body))
+            return next((event for event in events if event.id.seq == seq), None) if seq <= last_seq else None
+
+        return await self._readers.call(look)
+
+    async def newest(
+        self,
+        pipelines: Sequence[PipelineNumber],
+        before: tuple[int, int] | None,
+        limit: int,
+        wanted: EventFilter | None = None,
+    ) -> EventPage:
+        """`Log.newest`: follows `position` backwards (of one pipeline: its index), chunk by chunk."""
+        return await self._readers.call(lambda db: self._newest(db, set(pipelines), before or _FIRST, limit, wanted))
+
+    def _newest(
+        self,
+        db: sqlite3.Connection,
+        pipelines: set[PipelineNumber],
+        before: tuple[int, int],
+        limit: int,
+        wanted: EventFilter | None,
+    ) -> EventPage:
+        if not pipelines:
+            return EventPage([], None)
+        position, seq = before
+        if len(pipelines) == 1:
+            cursor = db.execute(_BACKWARDS_OF_ONE, (*pipelines, seq))
+        else:
+            cursor = db.execute(_BACKWARDS, (position,))
+        found: list[StoredEvent] = []
+        looked_at = 0
+        try:
+            for at, pipeline, first_seq, received_at_us, types, coding, body in cursor:
+                if at > position or pipeline not in pipelines:
+                    continue
+                looked_at += 1
+                if wanted is not None and looked_at > _BACKWARDS_CHUNKS:
+                    return EventPage(found, (at, _FIRST[1]))
+                if wanted is not None and not wanted.may_hold(received_at_us, types):
+                    continue
+                lines = decode(coding, body)
+                for event in stored_events(self.tag, pipeline, first_seq, received_at_us, at, lines):
+                    if (at == position and event.id.seq >= seq) or (wanted is not None and not wanted.holds(event)):
+                        continue
+                    if len(found) == limit:
+                        return EventPage(found, (found[-1].position, found[-1].id.seq))
+                    found.append(event)
+        finally:
+            cursor.close()
+        return EventPage(found, None)
+
+    async def trim(self, pipeline: PipelineNumber, through_seq: int, before_us: int, keep_bytes: int) -> int:
+        """`Log.trim`: about 4 MiB in one commit."""
+
+        def drop(db: sqlite3.Connection) -> int:
+            (through_bytes,) = db.execute(_BYTES_AT_OR_BEFORE, (pipeline, through_seq)).fetchone()
+            events = size = 0
+            gone: tuple[int, int] | None = None
+            for position, first_seq, last_seq, received_at_us, bytes_through, body_bytes in db.execute(
+                _OLDEST, (pipeline, through_seq)
+            ).fetchall():
+                kept_behind = (through_bytes or 0) - bytes_through
+                if size > _TRIM_BYTES or (received_at_us >= before_us and kept_behind < keep_bytes):
+                    break
+                db.execute(_NOTE_POSITION, (str(position),))
+                db.execute(_DELETE_CHUNK, (position,))
+                events += last_seq - first_seq + 1
+                size += body_bytes
+                gone = (last_seq, bytes_through)
+            if gone is not None:
+                db.execute(_NOTE_TRIMMED, (pipeline, *gone))
+            return events
+
+        return await self._writer.call(drop)
+
+    async def forget(self, pipeline: PipelineNumber) -> bool:
+        """`Log.forget`."""
+
+        def drop(db: sqlite3.Connection) -> bool:
+            (position,) = db.execute(_POSITION).fetchone()
+            db.execute(_NOTE_POSITION, (str(position),))
+            gone = db.execute(_FORGET_CHUNKS, (pipeline,)).rowcount
+            gone += db.execute(_FORGET_KEYS, (pipeline,)).rowcount
+            if gone == 0:
+                db.execute(_FORGET_TRIMMED, (pipeline,))
+            return gone > 0
+
+        left = await self._writer.call(drop)
+        if not left:
+            self._ends.marks.pop(pipeline, None)
+        return left
+
+    async def drop_expired_keys(self) -> int:
+        """Drop a slice of the idempotency keys that are past their 24 hours; returns how many went."""
+        return await self._writer.call(lambda db: drop_expired(db, self._clock.steady_us()))
+
+    async def give_back(self) -> None:
+        """Give a slice of unused pages back to the disk, once they are a quarter of the file and over 16 MiB."""
+
+        def vacuum(db: sqlite3.Connection) -> None:
+            (page_size,) = db.execute("PRAGMA page_size").fetchone()
+            (pages,) = db.execute("PRAGMA page_count").fetchone()
+            (unused,) = db.execute("PRAGMA freelist_count").fetchone()
+            if unused * 4 > pages and unused * page_size > 16 * 1024**2:
+                for _ in range(_GIVE_BACK_PAGES):
+                    db.execute("PRAGMA incremental_vacuum(1)")
+            self._room.look(db, always=True)
+
+        await self._writer.call(vacuum)
+
+    def usage(self) -> Usage:
+        """How much room there is."""
+        return self._room.usage()
+
+
+def load_ends(db: sqlite3.Connection) -> Ends:
+    """Where the log ends, read at start: one index seek a pipeline, whatever the backlog."""
+    marks = {}
+    for pipeline, last_seq, bytes_through in db.execute(_ENDS).fetchall():
+        row = db.execute(_LAST_RECEIVED, (pipeline,)).fetchone()
+        marks[pipeline] = Mark(last_seq, bytes_through, row[0] if row else 0)
+    (position,) = db.execute(_POSITION).fetchone()
+    return Ends(marks, position)
