@@ -1,0 +1,190 @@
+"""
+Local files.
+
+Exactly once: a batch's key is fixed before the first attempt. It is written to a hidden `.<name>.part` file in the same
+folder, flushed to the disk, renamed, and the folder flushed; so a file under a final name is whole, and a repeat
+finds it. A file that is there with other content is never written over: the route is blocked until a person decides.
+"""
+
+import asyncio
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from conduit_local.core.batch import Partition, Written
+from conduit_local.core.errors import DestinationUnavailable
+from conduit_local.core.spec import DestinationSpec
+from conduit_local.formats.compression import SUFFIXES, Compression, compress
+from conduit_local.formats.jsonl import Record, records
+
+_COMPARE_BYTES = 1 << 20
+_PERSON_MUST_ACT = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
+
+
+def _plain_path(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not path or not parts or parts == ("/",) or "\0" in path or ".." in parts or len(path) > 1_024:
+        raise ValueError("must be a folder below the data folder, or an absolute path; without `..`")
+    if not path.isprintable():
+        raise ValueError("must not hold control characters")
+    return path
+
+
+def _partition_pattern(pattern: str) -> str:
+    Partition(pattern)
+    return pattern
+
+
+class FilesSpec(DestinationSpec):
+    """Lands batches as files."""
+
+    type: Literal["files"] = "files"
+    path: Annotated[str, AfterValidator(_plain_path)] = "out"
+    """The folder: relative to the data folder, or absolute (in configuration files; for APIs where allowed)."""
+    format: Literal["jsonl"] = "jsonl"
+    compression: Compression = "none"
+    record: Record = "envelope"
+    """`envelope` (event_id, pipeline_id, event_type, received_at, payload) or the `payload` alone."""
+    partition: Annotated[str, AfterValidator(_partition_pattern)] = ""
+    """Folders by time of receipt in UTC, like `dt=%Y-%m-%d/hour=%H`; a batch closes where it changes."""
+
+
+class FilesDestination:
+    """`Destination` for local files."""
+
+    def __init__(self, spec: FilesSpec, data_folder: Path, threads: ThreadPoolExecutor) -> None:
+        self._spec = spec
+        self._partition = Partition(spec.partition)
+        self._threads = threads
+        path = Path(spec.path)
+        self._root = path if path.is_absolute() else data_folder
+        self._below = () if path.is_absolute() else path.parts
+        self.extension = f"{spec.format}{SUFFIXES[spec.compression]}"
+
+    def partition(self, received_at_us: int) -> str:
+        """`Destination.partition`."""
+        return self._partition.of(received_at_us)
+
+    async def write(self, key: str, parts: Sequence[bytes]) -> Written:
+        """`Destination.write`: in a thread; when the caller is cancelled, the thread goes on to its end."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._write, key, parts)
+
+    async def close(self) -> None:
+        """`Destination.close`: nothing is held between batches."""
+
+    def _write(self, key: str, parts: Sequence[bytes]) -> Written:
+        *folders, name = (*self._below, *key.split("/"))
+        place = self._root.joinpath(*folders, name)
+        try:
+            with _folder(self._root, folders) as folder:
+                content = compress(records(parts, self._spec.record), self._spec.compression)
+                size = _place(folder, name, content)
+        except FileExistsError as error:
+            raise DestinationUnavailable(
+                f"write {place}: a file with other content is there; move it away, or give the pipeline another path",
+                needs_person=True,
+            ) from error
+        except OSError as error:
+            raise DestinationUnavailable(
+                f"write {place}: {_reason(error)}", needs_person=error.errno in _PERSON_MUST_ACT
+            ) from error
+        return Written(place=str(place), size_bytes=size)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+        return "a symbolic link or a file stands where a folder belongs; links are not followed below the path"
+    return error.strerror or type(error).__name__
+
+
+@contextmanager
+def _folder(root: Path, names: Sequence[str]) -> Iterator[int]:
+    """
+    The descriptor of a folder below `root`; missing folders are made and flushed.
+
+    Each step is opened without following links, relative to the one before: nothing outside the root is reached,
+    whatever stands there in the meantime.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in names:
+            try:
+                below = _open_folder(name, here)
+            except FileNotFoundError:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=here)
+                os.fsync(here)
+                below = _open_folder(name, here)
+            os.close(here)
+            here = below
+        yield here
+    finally:
+        os.close(here)
+
+
+def _open_folder(name: str, where: int) -> int:
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=where)
+
+
+def _place(folder: int, name: str, content: Iterable[bytes]) -> int:
+    """Put `content` under `name` at once and for good. Raises: FileExistsError when other content is there."""
+    part = f".{name}.part"
+    with suppress(FileNotFoundError):
+        os.unlink(part, dir_fd=folder)
+    try:
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
+        with os.fdopen(fd, "w+b") as file:
+            size = sum(map(file.write, content))
+            file.flush()
+            os.fsync(fd)
+            if _exists(folder, name):
+                _require_same(folder, name, file.fileno())
+                os.unlink(part, dir_fd=folder)
+            else:
+                os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with suppress(OSError):  # a full disk needs the space back; whatever else fails here fails again next time
+            os.unlink(part, dir_fd=folder)
+        raise
+    os.fsync(folder)
+    return size
+
+
+def _exists(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _require_same(folder: int, name: str, ours: int) -> None:
+    """Raises: FileExistsError unless the file `name` has the bytes of the open file `ours`."""
+    theirs = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        offset = 0
+        while True:
+            block = os.pread(ours, _COMPARE_BYTES, offset)
+            if os.pread(theirs, _COMPARE_BYTES, offset) != block:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+            if not block:
+                os.fsync(theirs)
+                return
+            offset += len(block)
+    finally:
+        os.close(theirs)

@@ -1,0 +1,296 @@
+"""Orders: make, change, pause, resume, drain, flush, delete. Whatever was answered survives a crash."""
+
+import logging
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from conduit_local.core.errors import Conflict, ManagedByFile, NameTaken
+from conduit_local.core.ids import base32_of
+from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
+from conduit_local.core.ports import Bell, Catalog, Clock, Destinations, Log, RouteRecord
+from conduit_local.core.problems import refusal
+from conduit_local.core.run import Run, RunState, Trigger
+from conduit_local.core.spec import DestinationSpec, PipelineSpec
+from conduit_local.engine.completion import Completion
+from conduit_local.engine.journal import say
+from conduit_local.engine.limits import Bucket
+from conduit_local.engine.topology import LivePipeline, LiveRoute, Topology
+
+_ID_WIDTH = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What orders work with."""
+
+    topology: Topology
+    log: Log
+    catalog: Catalog
+    bell: Bell
+    clock: Clock
+    destinations: Destinations
+    completion: Completion
+    start_route: Callable[[LivePipeline, LiveRoute], None]
+
+
+class Manage:
+    """Changes pipelines: first in the catalog, then in the topology, then the routes are woken."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # Make and change -------------------------------------------------------------------------------------
+
+    async def create(self, spec: PipelineSpec, *, managed_by: str | None = None) -> Pipeline:
+        """
+        Make a pipeline; it is active at once.
+
+        Raises: NameTaken; InvalidRequest when an API asks for what only a file may have; StoreUnavailable.
+        """
+        parts = self._parts
+        self._check_for_api(spec, managed_by)
+        public_id = spec.id or f"pl_{base32_of(secrets.token_bytes(_ID_WIDTH), _ID_WIDTH)}"
+        self._check_free(spec.name, public_id, None)
+        pipeline = Pipeline(
+            number=PipelineNumber(0),
+            id=public_id,
+            uuid=str(uuid.uuid4()),
+            folder=spec.name,
+            state=State.ACTIVE,
+            spec=spec.model_copy(update={"id": public_id}),
+            managed_by=managed_by,
+            created_at_us=parts.clock.now_us(),
+            updated_at_us=None,
+            first_seq=1,
+        )
+        pipeline = await parts.catalog.add_pipeline(pipeline, _routes_of(spec))
+        live = LivePipeline(pipeline=pipeline, routes={}, limit=limit_of(spec))
+        parts.topology.add(live)
+        for name, destination in spec.routes().items():
+            route = LiveRoute(
+                name=name,
+                spec=destination,
+                start_seq=pipeline.first_seq - 1,
+                cursor=pipeline.first_seq - 1,
+                delivered=0,
+                dead=0,
+                through_seq=None,
+            )
+            live.routes[name] = route
+            parts.start_route(live, route)
+        say(logging.INFO, "created", pipeline.name)
+        return pipeline
+
+    async def change(
+        self, ref: str, become: Callable[[PipelineSpec], PipelineSpec], *, managed_by: str | None = None
+    ) -> Pipeline:
+        """
+        Replace a pipeline's configuration by what `become` makes of the one it has.
+
+        A destination that is new gets the events from here on; one that is gone still gets what was accepted before.
+        Raises: PipelineNotFound, ManagedByFile, NameTaken, InvalidRequest, StoreUnavailable.
+        """
+        parts = self._parts
+        live = parts.topology.find(ref)
+        async with live.changing:
+            old = live.pipeline
+            self._check_file(old, managed_by)
+            spec = become(old.spec)
+            self._check_for_api(spec, managed_by)
+            public_id = spec.id or old.id
+            self._check_free(spec.name, public_id, live)
+            new = replace(
+                old,
+                id=public_id,
+                spec=spec.model_copy(update={"id": public_id}),
+                managed_by=managed_by,
+                updated_at_us=parts.clock.now_us(),
+            )
+            if new.spec == old.spec and new.managed_by == old.managed_by:
+                return old
+            head_seq = await parts.log.settled(old)
+            records = await parts.catalog.change_pipeline(new, _routes_of(spec), head_seq)
+            parts.topology.replace(live, new)
+            live.limit = limit_of(spec)
+            self._apply_routes(live, records)
+            parts.bell.ring(live.number)
+            say(logging.INFO, "changed", new.name)
+            return new
+
+    async def delete(self, ref: str, *, managed_by: str | None = None) -> Pipeline:
+        """
+        Delete a pipeline: gone from every list at once; what was accepted is still delivered, then all is purged.
+
+        Raises: PipelineNotFound, ManagedByFile, StoreUnavailable.
+        """
+        parts = self._parts
+        live = parts.topology.find(ref)
+        async with live.changing:
+            self._check_file(live.pipeline, managed_by)
+            old = live.pipeline
+            gone = replace(old, deleted=True, updated_at_us=parts.clock.now_us())
+            parts.topology.replace(live, gone)  # no new event is taken from here on
+            try:
+                await parts.catalog.delete_pipeline(gone, await parts.log.settled(gone))
+            except BaseException:
+                parts.topology.restore(live, old)
+                raise
+            live.runs.clear()
+        self._hurry(live)
+        say(logging.INFO, "deleted; delivering what was accepted", old.name)
+        return old
+
+    # States ----------------------------------------------------------------------------------------------
+
+    async def pause(self, ref: str) -> Pipeline:
+        """
+        Stop delivering; go on accepting. Runs under way are cancelled.
+
+        Raises: PipelineNotFound; Conflict when it is stopped; StoreUnavailable.
+        """
+        live = self._parts.topology.find(ref)
+        async with live.changing:
+            if live.pipeline.state is State.STOPPED:
+                raise Conflict(f"the pipeline {live.pipeline.name!r} is stopped; resume it first")
+            return await self._enter(live, State.PAUSED, "paused; still accepting", cancel=live.runs)
+
+    async def resume(self, ref: str) -> Pipeline:
+        """Make it active; a drain under way is cancelled. Raises: PipelineNotFound, StoreUnavailable."""
+        live = self._parts.topology.find(ref)
+        async with live.changing:
+            drains = [run for run in live.runs if run.trigger is Trigger.DRAIN]
+            return await self._enter(live, State.ACTIVE, "active", cancel=drains)
+
+    async def drain(self, ref: str) -> Pipeline:
+        """
+        Refuse new events, deliver everything pending, then stop.
+
+        Raises: PipelineNotFound, StoreUnavailable.
+        """
+        parts = self._parts
+        live = parts.topology.find(ref)
+        async with live.changing:
+            old = live.pipeline
+            if old.state in {State.DRAINING, State.STOPPED}:
+                return old
+            new = replace(old, state=State.DRAINING, updated_at_us=parts.clock.now_us())
+            parts.topology.replace(live, new)  # no new event is taken from here on, so the head is final
+            try:
+                run = self._run_of(live, Trigger.DRAIN, await parts.log.settled(new))
+                number = await parts.catalog.set_state(new, begins=run)
+            except BaseException:
+                parts.topology.replace(live, old)
+                raise
+            self._keep_run(live, replace(run, number=number or 0))
+        self._hurry(live)
+        say(logging.INFO, "draining: no new events, delivering what is pending", new.name)
+        return new
+
+    async def flush(self, ref: str) -> Run:
+        """
+        Deliver what is pending now, without waiting and without changing the state; a run with trigger `manual`.
+
+        Raises: PipelineNotFound, StoreUnavailable.
+        """
+        parts = self._parts
+        live = parts.topology.find(ref)
+        async with live.changing:
+            run = self._run_of(live, Trigger.MANUAL, await parts.log.settled(live.pipeline))
+            run = await parts.catalog.begin_run(run)
+            self._keep_run(live, run)
+        self._hurry(live)
+        say(logging.INFO, "flushing", live.pipeline.name)
+        return run
+
+    # ------------------------------------------------------------------------------------------------------
+
+    async def _enter(self, live: LivePipeline, state: State, said: str, cancel: list[Run]) -> Pipeline:
+        parts = self._parts
+        old = live.pipeline
+        for run in list(cancel):
+            cancelled = replace(run, state=RunState.CANCELLED, finished_at_us=parts.clock.now_us(), error=None)
+            await parts.catalog.finish_run(cancelled)
+            live.runs.remove(run)
+        if old.state is not state:
+            new = replace(old, state=state, updated_at_us=parts.clock.now_us())
+            await parts.catalog.set_state(new)
+            parts.topology.replace(live, new)
+            say(logging.INFO, said, new.name)
+        for route in live.routes.values():
+            route.retry_at_us = None
+        parts.bell.ring(live.number)
+        return live.pipeline
+
+    @staticmethod
+    def _keep_run(live: LivePipeline, run: Run) -> None:
+        live.runs.append(run)
+        live.runs.sort(key=lambda one: (one.through_seq, one.number))
+        live.behind_at_begin[run.number] = run.through_seq - live.slowest_cursor
+
+    def _hurry(self, live: LivePipeline) -> None:
+        """A person asked: routes that wait for their next attempt try at once."""
+        for route in live.routes.values():
+            route.retry_at_us = None
+        self._parts.bell.ring(live.number)
+        self._parts.completion.tell(live)
+
+    def _run_of(self, live: LivePipeline, trigger: Trigger, through_seq: int) -> Run:
+        return Run(
+            number=0,
+            pipeline=live.number,
+            trigger=trigger,
+            state=RunState.RUNNING,
+            through_seq=through_seq,
+            started_at_us=self._parts.clock.now_us(),
+        )
+
+    def _apply_routes(self, live: LivePipeline, records: list[RouteRecord]) -> None:
+        for record in records:
+            spec = self._parts.destinations.parse(record.destination)
+            route = live.routes.get(record.name)
+            if route is None:
+                route = live_route(record, spec)
+                live.routes[record.name] = route
+                self._parts.start_route(live, route)
+            route.spec, route.through_seq, route.retry_at_us = spec, record.through_seq, None
+
+    def _check_for_api(self, spec: PipelineSpec, managed_by: str | None) -> None:
+        problems = [] if managed_by else self._parts.destinations.refused_to_apis(spec)
+        if problems:
+            raise refusal(problems)
+
+    def _check_free(self, name: str, public_id: str, live: LivePipeline | None) -> None:
+        for what, ref in (("name", name), ("id", public_id)):
+            holder = self._parts.topology.get(ref)
+            if holder is not None and holder is not live:
+                raise NameTaken(f"the {what} {ref!r} is taken by another pipeline")
+
+    @staticmethod
+    def _check_file(pipeline: Pipeline, managed_by: str | None) -> None:
+        if pipeline.managed_by is not None and managed_by is None:
+            raise ManagedByFile(f"the pipeline {pipeline.name!r} is defined in {pipeline.managed_by}; change it there")
+
+
+def live_route(record: RouteRecord, spec: DestinationSpec) -> LiveRoute:
+    """A route as the catalog has it, come alive."""
+    return LiveRoute(
+        name=record.name,
+        spec=spec,
+        start_seq=record.start_seq,
+        cursor=record.cursor,
+        delivered=record.delivered,
+        dead=record.dead,
+        through_seq=record.through_seq,
+    )
+
+
+def limit_of(spec: PipelineSpec) -> Bucket | None:
+    """A pipeline's own rate limit."""
+    most = spec.limits.requests_per_minute
+    return Bucket(most, 60.0) if most is not None else None
+
+
+def _routes_of(spec: PipelineSpec) -> list[tuple[str, str]]:
+    return [(name, destination.model_dump_json()) for name, destination in spec.routes().items()]

@@ -1,0 +1,106 @@
+"""Questions about events and runs."""
+
+from dataclasses import dataclass
+
+from conduit_local.core.errors import EventNotFound, RunNotFound
+from conduit_local.core.event import EventFilter, EventPage, StoredEvent
+from conduit_local.core.ids import parse_event_id, parse_run_id, run_id
+from conduit_local.core.pipeline import Pipeline, PipelineNumber
+from conduit_local.core.ports import Catalog, Log
+from conduit_local.core.run import Run, RunLine, RunState, Trigger
+from conduit_local.engine.topology import LivePipeline, LiveRoute, Topology
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """What became of an event on one route."""
+
+    destination: str
+    type: str
+    status: str
+    """`delivered` or `pending`."""
+    object_key: str | None
+    delivered_at_us: int | None
+    run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventDetail:
+    """An event and its deliveries."""
+
+    event: StoredEvent
+    pipeline: Pipeline
+    deliveries: list[Delivery]
+
+
+class Queries:
+    """Reads only. Lists are stable while events and runs arrive."""
+
+    def __init__(self, topology: Topology, log: Log, catalog: Catalog) -> None:
+        self._topology = topology
+        self._log = log
+        self._catalog = catalog
+
+    async def events(
+        self, ref: str | None, before: tuple[int, int] | None, limit: int, wanted: EventFilter | None = None
+    ) -> tuple[EventPage, dict[PipelineNumber, Pipeline]]:
+        """
+        A page of events, the newest first, of one pipeline or all; with the pipelines they are on.
+
+        Raises: PipelineNotFound, StoreUnavailable. Source: S0.6.
+        """
+        lives = [self._topology.find(ref)] if ref is not None else self._topology.live()
+        page = await self._log.newest([live.number for live in lives], before, limit, wanted)
+        return page, {live.number: live.pipeline for live in lives}
+
+    async def event(self, event_id: str) -> EventDetail:
+        """One event with its payload and deliveries. Raises: EventNotFound, StoreUnavailable. Source: S0.6."""
+        found = parse_event_id(event_id)
+        live = self._topology.by_number(PipelineNumber(found.pipeline)) if found else None
+        if found is None or live is None or found.tag != self._log.tag:
+            raise EventNotFound(f"no event {event_id[:80]!r}")
+        event = await self._log.find(live.number, found.seq)
+        if event is None:
+            raise EventNotFound(f"no event {event_id!r}, or it is no longer kept")
+        deliveries = [
+            await self._delivery(live, route, found.seq)
+            for route in live.routes.values()
+            if found.seq > route.start_seq and (route.through_seq is None or found.seq <= route.through_seq)
+        ]
+        return EventDetail(event=event, pipeline=live.pipeline, deliveries=deliveries)
+
+    async def runs(
+        self,
+        ref: str | None,
+        *,
+        before: int | None,
+        limit: int,
+        state: RunState | None = None,
+        trigger: Trigger | None = None,
+    ) -> list[tuple[Run, Pipeline]]:
+        """A page of runs, the newest first, of one pipeline or all. Raises: PipelineNotFound, StoreUnavailable."""
+        lives = [self._topology.find(ref)] if ref is not None else self._topology.live()
+        pipelines = {live.number: live.pipeline for live in lives}
+        runs = await self._catalog.runs(list(pipelines), before=before, limit=limit, state=state, trigger=trigger)
+        return [(run, pipelines[run.pipeline]) for run in runs]
+
+    async def run(self, public_id: str, lines: int) -> tuple[Run, Pipeline, list[RunLine]]:
+        """One run and the last lines of its log. Raises: RunNotFound, StoreUnavailable."""
+        number = parse_run_id(public_id)
+        run = await self._catalog.run(number) if number is not None else None
+        live = self._topology.by_number(run.pipeline) if run else None
+        if run is None or live is None:
+            raise RunNotFound(f"no run {public_id[:80]!r}, or it is no longer kept")
+        return run, live.pipeline, await self._catalog.run_lines(run.number, lines)
+
+    async def _delivery(self, live: LivePipeline, route: LiveRoute, seq: int) -> Delivery:
+        batch = await self._catalog.batch_of(live.number, route.name, seq)
+        delivered = seq <= route.cursor
+        return Delivery(
+            destination=route.name,
+            type=route.spec.type,
+            status="delivered" if delivered else "pending",
+            object_key=batch[0].key if batch and delivered else None,
+            delivered_at_us=batch[1] if batch and delivered else None,
+            run_id=run_id(batch[0].run) if batch else None,
+        )

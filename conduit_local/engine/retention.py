@@ -1,0 +1,64 @@
+"""What is delivered and old is dropped; what is not delivered is kept, however old."""
+
+from dataclasses import dataclass
+
+from conduit_local.core.errors import Unavailable
+from conduit_local.core.ports import Catalog, Clock, Log
+from conduit_local.engine.journal import LOGGER
+from conduit_local.engine.keys import Keys
+from conduit_local.engine.topology import LivePipeline, Topology
+
+_EVERY_S = 15.0
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """How much is kept of what is delivered, per pipeline."""
+
+    age_s: float = 7 * 86_400
+    size_bytes: int = 1024**3
+    """Bytes of event lines, before the store compresses them."""
+    runs: int = 1_000
+
+
+class Retention:
+    """Trims in small slices, each a commit of its own, so that ingest never waits long behind one."""
+
+    def __init__(self, topology: Topology, log: Log, catalog: Catalog, clock: Clock, keys: Keys, kept: Kept) -> None:
+        self._topology = topology
+        self._log = log
+        self._catalog = catalog
+        self._clock = clock
+        self._keys = keys
+        self._kept = kept
+
+    async def run(self) -> None:
+        """Look every 15 seconds, for ever."""
+        while True:
+            await self._clock.wait(None, _EVERY_S)
+            try:
+                await self.once()
+            except Unavailable as error:
+                LOGGER.warning("retention waits: %s", error.message)
+            except Exception:  # noqa: BLE001 - shown, and tried again
+                LOGGER.exception("retention failed; it is tried again")
+
+    async def once(self) -> None:
+        """One look at everything."""
+        for live in self._topology.live():
+            await self._trim(live)
+        while await self._log.drop_expired_keys():
+            pass
+        await self._log.give_back()
+        await self._keys.keep_last_used()
+
+    async def _trim(self, live: LivePipeline) -> None:
+        before_us = self._clock.steady_us() - int(self._kept.age_s * _SECOND_US)
+        through_seq = live.slowest_cursor
+        while await self._log.trim(live.number, through_seq, before_us, self._kept.size_bytes):
+            pass
+        if live.runs_since_prune:
+            live.runs_since_prune = 0
+            while await self._catalog.prune_runs(live.number, self._kept.runs):
+                pass

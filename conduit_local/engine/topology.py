@@ -1,0 +1,163 @@
+"""Which pipelines there are now, and what is known of each while the appliance runs."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from conduit_local.core.batch import Batch
+from conduit_local.core.errors import PipelineNotFound
+from conduit_local.core.pipeline import Health, Pipeline, PipelineNumber, State
+from conduit_local.core.run import Run
+from conduit_local.core.spec import DestinationSpec
+from conduit_local.engine.limits import Bucket
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveRoute:
+    """A route as it stands: what its task knows, and what others may show."""
+
+    name: str
+    spec: DestinationSpec
+    start_seq: int
+    cursor: int
+    """The last `seq` that is delivered and kept as delivered."""
+    delivered: int
+    dead: int
+    through_seq: int | None
+    """Where the route ends, once its destination was taken out of the configuration."""
+    open_batch: Batch | None = None
+    health: Health = Health.OK
+    message: str | None = None
+    """Why it is not well."""
+    attempt: int = 0
+    retry_at_us: int | None = None
+    """When the next attempt is due, in steady time."""
+    failures: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
+    """When attempts failed, in steady time."""
+    failed: int = 0
+    """How many attempts failed since the start."""
+    oldest_us: int | None = None
+    """When the oldest pending event was received, where it is known."""
+    last_written_us: int | None = None
+    last_run: int | None = None
+    last_key: str | None = None
+    ended: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class LivePipeline:
+    """A pipeline and its routes as they stand."""
+
+    pipeline: Pipeline
+    routes: dict[str, LiveRoute]
+    runs: list[Run] = field(default_factory=list)
+    """Runs of several batches that have not ended, by `through_seq`."""
+    behind_at_begin: dict[int, int] = field(default_factory=dict)
+    """How many events were pending when a run began, by its number; for progress."""
+    limit: Bucket | None = None
+    """Its own rate limit on ingest requests."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever changes the pipeline."""
+    runs_since_prune: int = 0
+
+    @property
+    def number(self) -> PipelineNumber:
+        """The store's number."""
+        return self.pipeline.number
+
+    @property
+    def health(self) -> Health:
+        """As well as the worst of its routes."""
+        found = {route.health for route in self.routes.values()}
+        return next((health for health in (Health.BLOCKED, Health.RETRYING) if health in found), Health.OK)
+
+    @property
+    def slowest_cursor(self) -> int:
+        """What every route has delivered."""
+        return min(route.cursor for route in self.routes.values()) if self.routes else self.pipeline.first_seq - 1
+
+    def has_reached(self, seq: int) -> bool:
+        """Whether every route has delivered up to `seq`, or as far as it goes."""
+        return all(
+            route.cursor >= (seq if route.through_seq is None else min(seq, route.through_seq))
+            for route in self.routes.values()
+        )
+
+    def wanted_through(self, head_seq: int) -> int:
+        """How far to deliver at once, without waiting for company: what runs, a drain or a deletion ask for."""
+        if self.pipeline.deleted or self.pipeline.state is State.DRAINING:
+            return head_seq
+        return max((run.through_seq for run in self.runs), default=0)
+
+
+class Topology:
+    """All live pipelines by any of their names, and those that are deleted but still deliver."""
+
+    def __init__(self) -> None:
+        self._by_ref: dict[str, LivePipeline] = {}
+        self._live: dict[PipelineNumber, LivePipeline] = {}
+        self._departing: dict[PipelineNumber, LivePipeline] = {}
+
+    def find(self, ref: str) -> LivePipeline:
+        """By public id, UUID or name. Raises: PipelineNotFound."""
+        found = self._by_ref.get(ref)
+        if found is None:
+            raise PipelineNotFound(f"no pipeline {ref[:80]!r}")
+        return found
+
+    def get(self, ref: str) -> LivePipeline | None:
+        """By public id, UUID or name, or None."""
+        return self._by_ref.get(ref)
+
+    def by_number(self, number: PipelineNumber) -> LivePipeline | None:
+        """A live pipeline by the store's number, or None."""
+        return self._live.get(number)
+
+    def add(self, live: LivePipeline) -> None:
+        """A pipeline is there; one that is deleted is seen by its routes alone."""
+        if live.pipeline.deleted:
+            self._departing[live.number] = live
+            return
+        self._live[live.number] = live
+        self._name(live)
+
+    def replace(self, live: LivePipeline, pipeline: Pipeline) -> None:
+        """The pipeline changed."""
+        self._unname(live)
+        live.pipeline = pipeline
+        if pipeline.deleted:
+            self._live.pop(live.number, None)
+            self._departing[live.number] = live
+        else:
+            self._name(live)
+
+    def restore(self, live: LivePipeline, pipeline: Pipeline) -> None:
+        """The deletion could not be kept: the pipeline is there again."""
+        self._departing.pop(live.number, None)
+        live.pipeline = pipeline
+        self.add(live)
+
+    def remove(self, live: LivePipeline) -> None:
+        """A deleted pipeline has delivered all and is purged."""
+        self._departing.pop(live.number, None)
+
+    def live(self) -> list[LivePipeline]:
+        """The pipelines that APIs see, in the order in which they were made."""
+        return list(self._live.values())
+
+    def departing(self) -> list[LivePipeline]:
+        """The deleted ones that still deliver."""
+        return list(self._departing.values())
+
+    def __iter__(self) -> Iterator[LivePipeline]:
+        return iter([*self._live.values(), *self._departing.values()])
+
+    def _name(self, live: LivePipeline) -> None:
+        for ref in (live.pipeline.id, live.pipeline.uuid, live.pipeline.name):
+            self._by_ref[ref] = live
+
+    def _unname(self, live: LivePipeline) -> None:
+        for ref in (live.pipeline.id, live.pipeline.uuid, live.pipeline.name):
+            if self._by_ref.get(ref) is live:
+                del self._by_ref[ref]

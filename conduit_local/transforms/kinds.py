@@ -1,0 +1,5 @@
+"""The kinds of transforms."""
+
+from conduit_local.core.spec import Component
+
+TRANSFORMS: dict[str, type[Component]] = {}

@@ -1,0 +1,99 @@
+"""An engine over a real store and real files, in this process."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from backports import zstd  # the stdlib's interface
+
+from conduit_local.core.ports import Clock, Destinations
+from conduit_local.destinations.kinds import DestinationMaker
+from conduit_local.engine.clock import SystemClock
+from conduit_local.engine.engine import Engine, EngineSettings, run_engine
+from conduit_local.engine.journal import LOGGER, Journal
+from conduit_local.engine.ledger import ledger_of
+from tests.making import MODEL, store_at
+
+
+@asynccontextmanager
+async def engine_at(
+    folder: Path,
+    clock: Clock | None = None,
+    settings: EngineSettings | None = None,
+    destinations: Callable[[DestinationMaker], Destinations] | None = None,
+    **store_settings: Any,
+) -> AsyncIterator[Engine]:
+    """The engine as the appliance runs it, with its data in `folder`."""
+    clock = clock or SystemClock()
+    journal = Journal(clock)
+    LOGGER.addHandler(journal)
+    LOGGER.setLevel("INFO")
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            maker = DestinationMaker(folder, (), threads)
+            async with (
+                store_at(folder, clock, **store_settings) as store,
+                run_engine(
+                    store.log,
+                    store.catalog,
+                    destinations(maker) if destinations else maker,
+                    clock,
+                    journal,
+                    MODEL,
+                    settings or EngineSettings(keys_required=False),
+                    Random(1),
+                ) as engine,
+            ):
+                yield engine
+    finally:
+        LOGGER.removeHandler(journal)
+
+
+async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Let the loop run until `condition` holds. Raises: TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+
+
+async def until_delivered(engine: Engine, ref: str, within_s: float = 10.0) -> None:
+    """Until nothing of the pipeline is pending."""
+    live = engine.topology.find(ref)
+    await until(lambda: live.slowest_cursor >= engine.log.head(live.pipeline).seq, within_s)
+
+
+def objects_below(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` by its path there, decompressed; hidden files too."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix == ".zst":
+                content = zstd.decompress(content)
+            if path.suffix == ".gz":
+                import gzip
+
+                content = gzip.decompress(content)
+            found[str(path.relative_to(folder))] = content
+    return found
+
+
+def payloads_below(folder: Path) -> list[Any]:
+    """The payloads of all envelopes in the files below `folder`, in the order of the files' names."""
+    return [json.loads(line)["payload"] for content in objects_below(folder).values() for line in content.splitlines()]
+
+
+def ledgers(engine: Engine, ref: str) -> dict[str, tuple[int, int, int]]:
+    """By route: accepted, delivered, pending; each ledger closes."""
+    live = engine.topology.find(ref)
+    found = {}
+    for name, route in live.routes.items():
+        ledger = ledger_of(route, engine.log.head(live.pipeline))
+        assert ledger.closes, ledger
+        found[name] = (ledger.accepted, ledger.delivered, ledger.pending)
+    return found
