@@ -1,0 +1,10 @@
+"""
+Settings and pipeline files.
+
+    documents   YAML with the line of every field
+    settings    `conduit-local.yaml`, environment, flags; with where each value was set
+    files       `pipelines/*.yaml`: read whole, problems with file and line
+    apply       the difference between the files and the engine, applied
+    watch       reload when files change
+    schema      JSON Schema of both
+"""

@@ -1,0 +1,15 @@
+"""
+The control API: `/_local/`, for the CLI, the TUI, the client and the test kit; `/metrics`; liveness and readiness.
+
+    routes      the route table
+    snapshot    how everything stands, in one answer
+    stream      the same, pushed (server-sent events), coalesced for slow clients
+    pipelines   pipelines and orders; events by array or NDJSON
+    records     events, runs, log lines
+    keys        API keys
+    wire        nouns to JSON
+    metrics     Prometheus
+    test        the clock, only with `--testing`
+
+Its shapes are ours and may grow fields; none is taken away within a major version.
+"""

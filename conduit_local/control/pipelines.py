@@ -1,0 +1,90 @@
+"""`/_local/pipelines`: pipelines, orders, and events by array or NDJSON."""
+
+from aiohttp import web
+
+from conduit_local.control import wire
+from conduit_local.core.kinds import parse_spec
+from conduit_local.core.pipeline import Pipeline
+from conduit_local.core.problems import Problem, refusal
+from conduit_local.engine.engine import Engine
+from conduit_local.http.answers import json_answer, raw_answer
+from conduit_local.http.call import Call
+from conduit_local.http.decode import decode_object
+
+MAX_EVENTS_BODY_BYTES = 32 * 1024**2
+MAX_BODY_BYTES = 1_048_576
+
+
+class Pipelines:
+    """The handlers of `/_local/pipelines`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def list_pipelines(self, call: Call) -> web.Response:
+        """`GET /_local/pipelines`: all of them, whole."""
+        return json_answer({"data": [wire.encode_pipeline(live.pipeline) for live in self._engine.topology.live()]})
+
+    async def get_pipeline(self, call: Call) -> web.Response:
+        """`GET /_local/pipelines/{pipeline}`."""
+        return self._answer(self._engine.topology.find(call.params["pipeline"]).pipeline)
+
+    async def put_pipeline(self, call: Call) -> web.Response:
+        """
+        `PUT /_local/pipelines/{pipeline}`: make it (201), or replace its configuration (200).
+
+        Shape: a pipeline's configuration; its name is that of the path, or the path is the id of one that exists.
+        """
+        ref = call.params["pipeline"]
+        document = decode_object(await call.body(MAX_BODY_BYTES))
+        live = self._engine.topology.get(ref)
+        document.setdefault("name", live.pipeline.name if live else ref)
+        spec = parse_spec(document, self._engine.spec_model)
+        if live is not None:
+            return self._answer(await self._engine.manage.change(ref, lambda _old: spec))
+        if spec.name != ref:
+            raise refusal([Problem(path=("name",), message=f"must be {ref!r}, as in the path")])
+        return self._answer(await self._engine.manage.create(spec), 201)
+
+    async def delete_pipeline(self, call: Call) -> web.Response:
+        """`DELETE /_local/pipelines/{pipeline}`: what was accepted is still delivered."""
+        pipeline = await self._engine.manage.delete(call.params["pipeline"])
+        return json_answer({"id": pipeline.id, "name": pipeline.name, "deleted": True})
+
+    async def pause(self, call: Call) -> web.Response:
+        """`POST …/pause`: stop delivering, go on accepting."""
+        return self._answer(await self._engine.manage.pause(call.params["pipeline"]))
+
+    async def resume(self, call: Call) -> web.Response:
+        """`POST …/resume`: make it active."""
+        return self._answer(await self._engine.manage.resume(call.params["pipeline"]))
+
+    async def drain(self, call: Call) -> web.Response:
+        """`POST …/drain`: refuse new events, deliver all, stop."""
+        return self._answer(await self._engine.manage.drain(call.params["pipeline"]))
+
+    async def flush(self, call: Call) -> web.Response:
+        """`POST …/flush`: deliver what is pending now; 202 with the run."""
+        run = await self._engine.manage.flush(call.params["pipeline"])
+        pipeline = self._engine.topology.find(call.params["pipeline"]).pipeline
+        return json_answer(wire.encode_run(run, pipeline), 202)
+
+    async def post_events(self, call: Call) -> web.Response:
+        """
+        `POST …/events`: 200 once all of them are on disk; all or none.
+
+        Shape: an array of 1 to 10,000 `{event_type, payload}`, or NDJSON of the same; at most 32 MiB.
+        """
+        body = await call.body(MAX_EVENTS_BODY_BYTES)
+        events = wire.decode_events(body, call.request.headers.get("Content-Type", ""))
+        receipt = await self._engine.ingest.accept(call.params["pipeline"], events, call.idempotency_key())
+        return raw_answer(wire.encode_receipt(receipt, self._engine.log.tag))
+
+    async def get_rates(self, call: Call) -> web.Response:
+        """`GET …/rates?seconds=120`: a sample a second, the oldest first: `[in, out, pending]`."""
+        live = self._engine.topology.find(call.params["pipeline"])
+        return json_answer({"data": self._engine.rates.history(live, call.number("seconds", 120, 1, 600))})
+
+    @staticmethod
+    def _answer(pipeline: Pipeline, status: int = 200) -> web.Response:
+        return json_answer(wire.encode_pipeline(pipeline), status)

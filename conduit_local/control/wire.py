@@ -1,0 +1,196 @@
+"""Nouns to the JSON of `/_local/`, and back. Times are RFC 3339 with milliseconds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from conduit_local.core.errors import InvalidRequest, TooManyRecords
+from conduit_local.core.event import (
+    MAX_EVENTS_PER_REQUEST,
+    EventFilter,
+    NewEvent,
+    NewEvents,
+    StoredEvent,
+    many_events,
+)
+from conduit_local.core.ids import event_id
+from conduit_local.core.keys import ApiKey
+from conduit_local.core.pipeline import Pipeline
+from conduit_local.core.ports import Receipt
+from conduit_local.core.problems import Problem, refusal
+from conduit_local.core.run import Run, RunLine
+from conduit_local.core.times import parse_rfc3339, rfc3339_ms
+from conduit_local.engine.journal import Line
+from conduit_local.engine.queries import EventDetail
+from conduit_local.http.call import Call
+from conduit_local.http.decode import decode
+
+NDJSON = "application/x-ndjson"
+
+_ARRAY = msgspec.json.Decoder(list[NewEvent])
+_LINES = msgspec.json.Decoder(NewEvent)
+
+
+def decode_events(body: bytes, content_type: str) -> NewEvents:
+    """
+    An array of `{event_type, payload}`, or one on each line. Raises: Invalid, TooLarge, naming the place.
+
+    Shape: 1 to 10,000 events.
+    """
+    if content_type.startswith(NDJSON):
+        events = [_line(line, place) for place, line in enumerate(body.split(b"\n")) if line.strip()]
+    else:
+        events = decode(body, _ARRAY)
+    if not events:
+        raise InvalidRequest("the body holds no event")
+    if len(events) > MAX_EVENTS_PER_REQUEST:
+        raise TooManyRecords(f"{len(events):,} events in one request; the most is {MAX_EVENTS_PER_REQUEST:,}")
+    return many_events(events, body)
+
+
+def _line(line: bytes, place: int) -> NewEvent:
+    try:
+        return decode(line, _LINES)
+    except InvalidRequest as error:
+        raise refusal(
+            [Problem(path=(place, *problem.path), message=problem.message) for problem in error.problems]
+        ) from None
+
+
+def encode_receipt(receipt: Receipt, tag: str) -> bytes:
+    """What came of a request with events."""
+    first = event_id(tag, receipt.pipeline, receipt.first_seq)
+    last = event_id(tag, receipt.pipeline, receipt.first_seq + receipt.count - 1)
+    return (
+        f'{{"accepted":{receipt.count},"first_event_id":"{first}","last_event_id":"{last}",'
+        f'"received_at":"{rfc3339_ms(receipt.received_at_us)}","replayed":{"true" if receipt.replayed else "false"}}}'
+    ).encode()
+
+
+def time_text(at_us: int | None) -> str | None:
+    """A time, or null."""
+    return None if at_us is None else rfc3339_ms(at_us)
+
+
+def encode_pipeline(pipeline: Pipeline) -> dict[str, Any]:
+    """A pipeline with its whole configuration."""
+    return {
+        "id": pipeline.id,
+        "uuid": pipeline.uuid,
+        "name": pipeline.name,
+        "state": pipeline.state,
+        "managed_by": pipeline.managed_by,
+        "created_at": rfc3339_ms(pipeline.created_at_us),
+        "updated_at": time_text(pipeline.updated_at_us),
+        "configuration": pipeline.spec.model_dump(mode="json", serialize_as_any=True),
+    }
+
+
+def encode_event(event: StoredEvent, pipeline: Pipeline) -> dict[str, Any]:
+    """An event with its payload."""
+    return {
+        "event_id": str(event.id),
+        "pipeline_id": pipeline.id,
+        "pipeline": pipeline.name,
+        "event_type": event.event_type,
+        "received_at": rfc3339_ms(event.received_at_us),
+        "payload": msgspec.Raw(event.payload),
+    }
+
+
+def encode_detail(detail: EventDetail) -> dict[str, Any]:
+    """An event with its payload and what became of it on each route."""
+    return {
+        **encode_event(detail.event, detail.pipeline),
+        "seq": detail.event.id.seq,
+        "deliveries": [
+            {
+                "destination": delivery.destination,
+                "type": delivery.type,
+                "status": delivery.status,
+                "object_key": delivery.object_key,
+                "delivered_at": time_text(delivery.delivered_at_us),
+                "run_id": delivery.run_id,
+            }
+            for delivery in detail.deliveries
+        ],
+    }
+
+
+def encode_run(run: Run, pipeline: Pipeline) -> dict[str, Any]:
+    """A run."""
+    ended = run.finished_at_us
+    return {
+        "id": run.id,
+        "pipeline_id": pipeline.id,
+        "pipeline": pipeline.name,
+        "trigger": run.trigger,
+        "state": run.state,
+        "destination": run.route,
+        "started_at": rfc3339_ms(run.started_at_us),
+        "finished_at": time_text(ended),
+        "duration_ms": None if ended is None else max(0, ended - run.started_at_us) // 1000,
+        "rows": run.rows,
+        "size_bytes": run.size_bytes,
+        "batches": run.batches,
+        "attempts": run.attempts,
+        "object_key": run.object_key,
+        "error": run.error,
+    }
+
+
+def encode_run_line(line: RunLine) -> dict[str, Any]:
+    """A line of a run's log."""
+    return {"at": rfc3339_ms(line.at_us), "level": line.level, "message": line.message}
+
+
+def encode_line(line: Line) -> dict[str, Any]:
+    """A line of the appliance's log."""
+    return {
+        "number": line.number,
+        "at": rfc3339_ms(line.at_us),
+        "level": line.level,
+        "pipeline": line.pipeline,
+        "message": line.message,
+    }
+
+
+def encode_key(key: ApiKey) -> dict[str, Any]:
+    """A key, without its secret."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": sorted(key.scopes),
+        "created_at": rfc3339_ms(key.created_at_us),
+        "last_used_at": time_text(key.last_used_at_us),
+        "revoked_at": time_text(key.revoked_at_us),
+    }
+
+
+def page_of(items: Sequence[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
+    """A page of a list."""
+    return {"data": items, "has_more": next_cursor is not None, "next_cursor": next_cursor}
+
+
+def event_filter(call: Call) -> EventFilter | None:
+    """What a query for events looks for: `type`, `since`, `until`, `text`. Raises: InvalidRequest."""
+    found = EventFilter(
+        event_type=call.text("type"),
+        since_us=time_given(call, "since"),
+        until_us=time_given(call, "until"),
+        text=text.encode("utf-8", "surrogateescape") if (text := call.text("text")) else None,
+    )
+    return None if found == EventFilter() else found
+
+
+def time_given(call: Call, name: str) -> int | None:
+    """A time out of the query, or None. Raises: InvalidRequest."""
+    text = call.text(name)
+    if text is None:
+        return None
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        raise refusal([Problem(path=(name,), message="must be a time like 2026-06-21T14:09:33Z")]) from None

@@ -1,0 +1,120 @@
+"""S0's routes: `/v1/events` and `/v1/pipelines`."""
+
+from aiohttp import web
+
+from conduit_local.core.keys import Scope
+from conduit_local.core.kinds import parse_spec, patched_spec
+from conduit_local.dialects.s0 import wire
+from conduit_local.dialects.s0.errors import words
+from conduit_local.engine.engine import Engine
+from conduit_local.http.answers import json_answer, raw_answer
+from conduit_local.http.call import Call
+from conduit_local.http.router import Api, Route
+
+_JSON = ("application/json",)
+_REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+class Events:
+    """The handlers of `/v1/events`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def post_event(self, call: Call) -> web.Response:
+        """
+        `POST /v1/events`: 200 once the event is on disk.
+
+        Source: S0.3, S0.4, S0.5. Errors: worded in `errors.py`.
+        """
+        ref, events, key = wire.decode_event(await call.body(wire.MAX_BODY_BYTES))
+        receipt = await self._engine.ingest.accept(ref, events, call.idempotency_key(key))
+        return raw_answer(
+            wire.encode_receipt(receipt, self._engine.log.tag), headers=_REPLAYED if receipt.replayed else None
+        )
+
+    async def list_events(self, call: Call) -> web.Response:
+        """`GET /v1/events`: newest first, 1 to 100 a page. Source: S0.6."""
+        limit = call.number("limit", 50, 1, 100)
+        before = wire.decode_cursor(call.text("cursor"))
+        page, pipelines = await self._engine.queries.events(call.text("pipeline_id"), before, limit)
+        return json_answer(wire.encode_events(page, pipelines))
+
+    async def get_event(self, call: Call) -> web.Response:
+        """`GET /v1/events/{event_id}`: with payload and deliveries. Source: S0.6 (ours)."""
+        return json_answer(wire.encode_event(await self._engine.queries.event(call.params["event_id"])))
+
+
+class Pipelines:
+    """The handlers of `/v1/pipelines`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def list_pipelines(self, call: Call) -> web.Response:
+        """`GET /v1/pipelines`: newest first, 1 to 100 a page. Source: S0.9."""
+        limit = call.number("limit", 50, 1, 100)
+        before = wire.decode_pipeline_cursor(call.text("cursor"))
+        found = [
+            live.pipeline for live in reversed(self._engine.topology.live()) if before is None or live.number < before
+        ]
+        return json_answer(wire.encode_pipelines(found[: limit + 1], limit))
+
+    async def post_pipeline(self, call: Call) -> web.Response:
+        """`POST /v1/pipelines`: 201 with the pipeline as `GET` shows it. Source: S0.9."""
+        document = wire.decode_configuration(await call.body(wire.MAX_BODY_BYTES))
+        pipeline = await self._engine.manage.create(parse_spec(document, self._engine.spec_model))
+        return json_answer(wire.encode_pipeline(pipeline), 201)
+
+    async def get_pipeline(self, call: Call) -> web.Response:
+        """`GET /v1/pipelines/{id}`. Source: S0.7."""
+        return json_answer(wire.encode_pipeline(self._engine.topology.find(call.params["id"]).pipeline))
+
+    async def patch_pipeline(self, call: Call) -> web.Response:
+        """`PATCH /v1/pipelines/{id}`: name, batch size, status. Source: S0.9."""
+        changes, status = wire.decode_change(await call.body(wire.MAX_BODY_BYTES))
+        engine, ref = self._engine, call.params["id"]
+        pipeline = engine.topology.find(ref).pipeline
+        if changes:
+            pipeline = await engine.manage.change(ref, lambda spec: patched_spec(spec, changes, engine.spec_model))
+        match status:
+            case "active":
+                pipeline = await engine.manage.resume(pipeline.id)
+            case "paused":
+                pipeline = await engine.manage.pause(pipeline.id)
+            case "draining":
+                pipeline = await engine.manage.drain(pipeline.id)
+        return json_answer(wire.encode_pipeline(pipeline))
+
+    async def delete_pipeline(self, call: Call) -> web.Response:
+        """`DELETE /v1/pipelines/{id}`: accepted events are still delivered, no new ones are taken. Source: S0.8."""
+        pipeline = await self._engine.manage.delete(call.params["id"])
+        return json_answer({"id": pipeline.id, "deleted": True})
+
+
+def api(engine: Engine) -> Api:
+    """The events API over `engine`."""
+    events, pipelines = Events(engine), Pipelines(engine)
+    return Api(
+        name="events",
+        prefixes=("/v1/events", "/v1/pipelines"),
+        words=words,
+        routes=(
+            Route(method="POST", path="/v1/events", handler=events.post_event, scope=Scope.INGEST, takes=_JSON),
+            Route(method="GET", path="/v1/events", handler=events.list_events, scope=Scope.READ),
+            Route(method="GET", path="/v1/events/{event_id}", handler=events.get_event, scope=Scope.READ),
+            Route(method="GET", path="/v1/pipelines", handler=pipelines.list_pipelines, scope=Scope.READ),
+            Route(
+                method="POST", path="/v1/pipelines", handler=pipelines.post_pipeline, scope=Scope.MANAGE, takes=_JSON
+            ),
+            Route(method="GET", path="/v1/pipelines/{id}", handler=pipelines.get_pipeline, scope=Scope.READ),
+            Route(
+                method="PATCH",
+                path="/v1/pipelines/{id}",
+                handler=pipelines.patch_pipeline,
+                scope=Scope.MANAGE,
+                takes=_JSON,
+            ),
+            Route(method="DELETE", path="/v1/pipelines/{id}", handler=pipelines.delete_pipeline, scope=Scope.MANAGE),
+        ),
+    )

@@ -1,0 +1,69 @@
+"""What a handler gets."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from conduit_local.core.errors import InvalidRequest, KeysDiffer
+from conduit_local.core.keys import Principal
+from conduit_local.core.problems import Problem, refusal
+from conduit_local.http.body import BodyReader
+
+
+class Call:
+    """One request on its way through a handler."""
+
+    __slots__ = ("_bodies", "params", "principal", "request")
+
+    def __init__(
+        self, request: web.BaseRequest, params: Mapping[str, str], principal: Principal, bodies: BodyReader
+    ) -> None:
+        self.request = request
+        self.params = params
+        self.principal = principal
+        self._bodies = bodies
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """
+        The body, decoded.
+
+        Raises: BodyTooLarge past `limit_bytes` decoded bytes; UnsupportedEncoding; InvalidRequest when it is cut short
+        or not what its encoding says; BodyTooSlow.
+        """
+        return await self._bodies.read(self.request, limit_bytes)
+
+    def idempotency_key(self, in_body: str | None = None) -> str | None:
+        """
+        The request's idempotency key: of the body, `Idempotency-Key` or `X-Idempotency-Key`.
+
+        Raises: KeysDiffer when two of them differ.
+        """
+        headers = self.request.headers
+        found = in_body
+        for name in ("Idempotency-Key", "X-Idempotency-Key"):
+            given = headers.get(name)
+            if given is not None:
+                if found is not None and found != given:
+                    raise KeysDiffer("the request carries two different idempotency keys; send one")
+                found = given
+        return found
+
+    def text(self, name: str) -> str | None:
+        """A query parameter, or None. Raises: InvalidRequest when it is given twice."""
+        values = self.request.query.getall(name, [])
+        if len(values) > 1:
+            raise _invalid(name, "is given more than once")
+        return values[0] if values else None
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number out of the query. Raises: InvalidRequest when it is none, or out of range."""
+        text = self.text(name)
+        if text is None:
+            return default
+        if not text.isascii() or not text.isdigit() or len(text) > 18 or not least <= int(text) <= most:
+            raise _invalid(name, f"must be a whole number from {least} to {most}, not {text[:40]!r}")
+        return int(text)
+
+
+def _invalid(name: str, message: str) -> InvalidRequest:
+    return refusal([Problem(path=(name,), message=message)])

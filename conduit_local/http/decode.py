@@ -1,0 +1,65 @@
+"""JSON bodies to typed values, strictly: `InvalidJson` for what is not JSON in UTF-8, else the field that is wrong."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from conduit_local.core.errors import InvalidJson, InvalidRequest
+from conduit_local.core.problems import Path, Problem, refusal
+
+T = TypeVar("T")
+
+_PLACE = re.compile(r" - at `\$?(.*)`$")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(.+)`")
+
+
+def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """
+    The value in `body`.
+
+    msgspec does not look at the UTF-8 inside raw values and strings that it skips, so that is checked first.
+    Raises: InvalidJson, InvalidRequest.
+    """
+    try:
+        if not body.isascii():
+            body.decode()
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _misshapen(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"the body is not UTF-8: byte {error.start} is {error.reason}") from None
+    except RecursionError:
+        raise InvalidJson("the body is nested too deeply") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        text = str(error).removeprefix("JSON is malformed: ")
+        raise InvalidJson(f"the body is not JSON: {text if body else 'it is empty'}") from None
+
+
+_ANY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """A JSON object, for bodies whose shape a model checks next. Raises: InvalidJson, InvalidRequest."""
+    value = decode(body, _ANY)
+    if not isinstance(value, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    return value
+
+
+def _misshapen(message: str) -> InvalidRequest:
+    path: Path = ()
+    place = _PLACE.search(message)
+    if place:
+        message = message[: place.start()]
+        path = tuple(int(index) if index.isdigit() else name or index for name, index in _STEP.findall(place[1]))
+    field = _FIELD.match(message)
+    if field:
+        said = "is required" if "missing" in message[:25] else "is not known here"
+        return refusal([Problem(path=(*path, field[1]), message=said)])
+    message = (
+        message.replace("`", "").replace("Expected object", "must be a JSON object").replace("Expected ", "must be ")
+    )
+    message = message.replace("must be str", "must be text").replace(", got ", ", not ")
+    return refusal([Problem(path=path, message=message)])
