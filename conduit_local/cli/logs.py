@@ -1,0 +1,53 @@
+"""How the appliance's log looks on standard error: text or JSON, a line a record, nothing that drives a terminal."""
+
+import json
+import logging
+import time
+from typing import IO
+
+from conduit_local.core.plain import plain, plain_lines
+
+
+class _Text(logging.Formatter):
+    """`2026-06-21T14:09:33.120Z INFO  orders 100 rows …`; tracebacks follow on lines of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        pipeline = getattr(record, "pipeline", None)
+        about = f"{pipeline}: " if pipeline else ""
+        text = f"{_time(record)} {record.levelname:<7} {about}{plain(record.getMessage())}"
+        if record.exc_info:
+            text += "\n" + plain_lines(self.formatException(record.exc_info))
+        return text
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line: `{at, level, pipeline, message, traceback}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {
+            "at": _time(record),
+            "level": record.levelname,
+            "pipeline": getattr(record, "pipeline", None),
+            "message": plain(record.getMessage()),
+        }
+        if record.exc_info:
+            said["traceback"] = plain_lines(self.formatException(record.exc_info))
+        return json.dumps(said, ensure_ascii=False)
+
+
+class _Handler(logging.StreamHandler[IO[str]]):
+    """A full disk behind the log must not end the appliance: lines that cannot be written are dropped."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Drop the line; the journal in memory still has it."""
+
+
+def handler_for(form: str, stream: IO[str]) -> logging.Handler:
+    """The handler for a log in `form` (`text` or `json`)."""
+    handler = _Handler(stream)
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    return handler
+
+
+def _time(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"

@@ -1,0 +1,142 @@
+"""`pipelines`: list, show, apply, pause, resume, drain, flush, delete."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conduit_local.cli.common import FAILED, USAGE, Failure, as_json, print_json, print_table, reaches_appliance
+from conduit_local.client.control import ControlClient
+
+_POLL_S = 0.1
+
+
+@click.group()
+def pipelines() -> None:
+    """Pipelines. PIPELINE is a name, an id or a UUID."""
+
+
+@pipelines.command("list")
+@as_json
+@reaches_appliance
+def list_(client: ControlClient, json_: bool) -> None:
+    """All pipelines."""
+    found = client.pipelines()
+    if json_:
+        print_json(found)
+        return
+    print_table(
+        ["NAME", "ID", "STATE", "BATCH", "DESTINATIONS", "FROM"],
+        [
+            (
+                one["name"],
+                one["id"],
+                one["state"],
+                one["configuration"]["batch"]["max_events"],
+                ", ".join(destination["name"] for destination in one["configuration"]["destinations"]),
+                one["managed_by"] or "API",
+            )
+            for one in found
+        ],
+        right=("BATCH",),
+    )
+
+
+@pipelines.command()
+@click.argument("pipeline")
+@as_json
+@reaches_appliance
+def show(client: ControlClient, pipeline: str, json_: bool) -> None:
+    """One pipeline: its whole configuration and how it stands."""
+    found = client.pipeline(pipeline)
+    now = next((one for one in client.snapshot()["pipelines"] if one["id"] == found["id"]), None)
+    if json_:
+        print_json({**found, "now": now})
+        return
+    import yaml
+
+    click.echo(f"# {found['id']}  {found['state']}  made {found['created_at']}  from {found['managed_by'] or 'API'}")
+    if now:
+        for route in now["destinations"]:
+            ledger = route["ledger"]
+            click.echo(
+                f"# {route['name']}: {route['health']}, {ledger['delivered']:,} delivered, "
+                f"{ledger['pending']:,} pending{': ' + route['message'] if route['message'] else ''}"
+            )
+    click.echo(yaml.safe_dump(found["configuration"], sort_keys=False, allow_unicode=True).rstrip())
+
+
+@pipelines.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@as_json
+@reaches_appliance
+def apply(client: ControlClient, file: Path, json_: bool) -> None:
+    """Make a pipeline out of a YAML file, or replace the configuration of the one with its name."""
+    import os
+
+    from conduit_local.config.documents import DocumentError, read_document
+
+    try:
+        document = read_document(file, str(file), os.environ).value
+    except DocumentError as error:
+        raise Failure(str(error), USAGE) from error
+    if not isinstance(document, dict) or not isinstance(document.get("name"), str):
+        raise Failure(f"{file}: a pipeline needs at least a name:\n  name: orders", USAGE)
+    found = client.apply(document["name"], document)
+    if json_:
+        print_json(found)
+    else:
+        click.echo(f"{found['name']} ({found['id']}): {found['state']}")
+
+
+def _order(verb: str, text: str, *, waits_for: str | None = None) -> None:
+    @pipelines.command(verb, help=text)
+    @click.argument("pipeline")
+    @click.option("--wait", type=float, metavar="SECONDS", help="Wait until it is done.")
+    @as_json
+    @reaches_appliance
+    def order(client: ControlClient, pipeline: str, wait: float | None, json_: bool) -> None:
+        answer = client.order(pipeline, verb)
+        if wait is not None and waits_for is not None:
+            answer = _wait(client, pipeline, answer, waits_for, wait)
+        if json_:
+            print_json(answer)
+        elif verb == "flush":
+            click.echo(f"{answer['pipeline']}: run {answer['id']} {answer['state']}")
+        else:
+            click.echo(f"{answer['name']}: {answer['state']}")
+
+
+def _wait(client: ControlClient, pipeline: str, answer: dict[str, Any], goal: str, seconds: float) -> dict[str, Any]:
+    """Ask until the state is `goal`."""
+    until = time.monotonic() + seconds
+    while answer["state"] != goal:
+        if time.monotonic() > until:
+            raise Failure(f"{pipeline} is still {answer['state']} after {seconds:g} seconds", FAILED)
+        time.sleep(_POLL_S)
+        answer = client.run(answer["id"]) if goal == "success" else client.pipeline(pipeline)
+    return answer
+
+
+_order("pause", "Stop delivering; go on accepting.")
+_order("resume", "Make it active again, whatever it was.")
+_order("drain", "Refuse new events, deliver everything pending, then stop.", waits_for="stopped")
+_order("flush", "Deliver what is pending now, without waiting for the batch to fill.", waits_for="success")
+
+
+@pipelines.command()
+@click.argument("pipeline")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@reaches_appliance
+def delete(client: ControlClient, pipeline: str, yes: bool, json_: bool) -> None:
+    """Delete a pipeline and its run history. What was accepted is still delivered; it cannot be undone."""
+    found = client.pipeline(pipeline)
+    if not yes:
+        click.confirm(f"Delete {found['name']} ({found['id']}) on {client.url}, with its run history?", abort=True)
+    answer = client.delete(pipeline)
+    if json_:
+        print_json(answer)
+    else:
+        click.echo(f"{answer['name']}: deleted; what was accepted is still delivered")

@@ -1,0 +1,112 @@
+"""`ControlClient`: all of `/_local/`, for CLI and TUI."""
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+from conduit_local.client.wire import Wire, segment
+
+Json = dict[str, Any]
+
+
+class ControlClient:
+    """
+    One method a route of the control API; each returns the JSON of the answer.
+
+    Raises, all of them: Unreachable, Refusal.
+    """
+
+    def __init__(self, url: str, key: str | None, timeout_s: float = 30.0) -> None:
+        self._wire = Wire(url, key, timeout_s)
+        self.url = self._wire.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._wire.close()
+
+    def snapshot(self) -> Json:
+        """How everything stands."""
+        return self._get("/_local/snapshot")
+
+    def stream(self, topics: str, interval_ms: int = 500, **query: object) -> Iterator[tuple[str, Json]]:
+        """Snapshots, log lines and samples of events, as they come."""
+        return self._wire.listen("/_local/stream", {"topics": topics, "interval_ms": interval_ms, **query})
+
+    def pipelines(self) -> list[Json]:
+        """All pipelines, whole."""
+        return list(self._get("/_local/pipelines")["data"])
+
+    def pipeline(self, ref: str) -> Json:
+        """One pipeline, whole."""
+        return self._get(f"/_local/pipelines/{segment(ref)}")
+
+    def apply(self, ref: str, configuration: Json) -> Json:
+        """Make a pipeline, or replace its configuration."""
+        return dict(self._wire.ask("PUT", f"/_local/pipelines/{segment(ref)}", configuration))
+
+    def delete(self, ref: str) -> Json:
+        """Delete a pipeline."""
+        return dict(self._wire.ask("DELETE", f"/_local/pipelines/{segment(ref)}"))
+
+    def order(self, ref: str, verb: str) -> Json:
+        """`pause`, `resume`, `drain` or `flush`."""
+        return dict(self._wire.ask("POST", f"/_local/pipelines/{segment(ref)}/{verb}"))
+
+    def rates(self, ref: str, seconds: int) -> list[list[int]]:
+        """A sample a second: in, out, pending."""
+        return list(self._get(f"/_local/pipelines/{segment(ref)}/rates", seconds=seconds)["data"])
+
+    def send(self, ref: str, body: bytes, content_type: str, idempotency_key: str | None = None) -> Json:
+        """Events, as an array or NDJSON."""
+        headers = {"Content-Type": content_type}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        return dict(self._wire.ask("POST", f"/_local/pipelines/{segment(ref)}/events", body, headers=headers))
+
+    def events(self, **query: object) -> Json:
+        """A page of events, the newest first."""
+        return self._get("/_local/events", **query)
+
+    def event(self, event_id: str) -> Json:
+        """One event, with payload and deliveries."""
+        return self._get(f"/_local/events/{segment(event_id)}")
+
+    def runs(self, **query: object) -> Json:
+        """A page of runs, the newest first."""
+        return self._get("/_local/runs", **query)
+
+    def run(self, run_id: str) -> Json:
+        """One run, with its log."""
+        return self._get(f"/_local/runs/{segment(run_id)}")
+
+    def logs(self, **query: object) -> list[Json]:
+        """The newest log lines, the oldest first."""
+        return list(self._get("/_local/logs", **query)["data"])
+
+    def keys(self) -> list[Json]:
+        """All API keys, without secrets."""
+        return list(self._get("/_local/keys")["data"])
+
+    def create_key(self, name: str, scopes: list[str]) -> Json:
+        """A new key, with its secret, this once."""
+        return dict(self._wire.ask("POST", "/_local/keys", {"name": name, "scopes": scopes}))
+
+    def revoke_key(self, key_id: str) -> Json:
+        """Make a key useless."""
+        return dict(self._wire.ask("DELETE", f"/_local/keys/{segment(key_id)}"))
+
+    def configuration(self) -> Json:
+        """Settings with their sources, files, problems."""
+        return self._get("/_local/config")
+
+    def reload(self) -> Json:
+        """Read the pipeline files again."""
+        return dict(self._wire.ask("POST", "/_local/config/reload"))
+
+    def _get(self, path: str, **query: object) -> Json:
+        return dict(self._wire.ask("GET", path, query=query))
