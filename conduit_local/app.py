@@ -24,7 +24,7 @@ from conduit_local import __version__
 from conduit_local.config.apply import Configuration
 from conduit_local.config.files import read_pipelines
 from conduit_local.config.settings import InvalidSettings, LoadedSettings, Settings
-from conduit_local.config.watch import repeat_postponed, watch
+from conduit_local.config.watch import Seen, look, repeat_postponed, watch
 from conduit_local.control.routes import Control
 from conduit_local.control.snapshot import Identity
 from conduit_local.core.errors import Broken, only_error
@@ -114,8 +114,9 @@ async def run_appliance(start: Start, ready: Callable[[str], None]) -> None:
         )
         await _keep_first_key(engine.keys, folder, start.environment)
         configuration = Configuration(start.configuration_folder, start.loaded, engine, start.environment)
+        seen = look(start.configuration_folder)
         await configuration.reload()
-        await _serve(stack, start, engine, configuration, folder, ready)
+        await _serve(stack, start, engine, configuration, folder, ready, seen)
         await stopped.wait()
         LOGGER.info("stopping: requests and batches in hand are ended first")
 
@@ -127,6 +128,7 @@ async def _serve(
     configuration: Configuration,
     folder: DataFolder,
     ready: Callable[[str], None],
+    seen: Seen,
 ) -> None:
     settings = start.loaded.settings
     identity = Identity(
@@ -149,7 +151,7 @@ async def _serve(
     listening = await stack.enter_async_context(listen(boundary, _server_settings(settings)))
     control.url = listening.url
     helpers = [
-        tasks.create_task(watch(start.configuration_folder, configuration, engine.clock), name="watch"),
+        tasks.create_task(watch(start.configuration_folder, configuration, engine.clock, seen), name="watch"),
         tasks.create_task(repeat_postponed(configuration, engine.clock), name="repeat postponed"),
     ]
     for helper in helpers:

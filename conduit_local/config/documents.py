@@ -20,6 +20,7 @@ MAX_NODES = 20_000
 MAX_DEPTH = 50
 
 _CORE = "tag:yaml.org,2002:"
+_COLLECTIONS = {_CORE + "map", _CORE + "seq"}
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -94,8 +95,7 @@ def read_document(path: Path, name: str, environment: Mapping[str, str]) -> Docu
     except UnicodeDecodeError as error:
         raise _error(name, content.count(b"\n", 0, error.start) + 1, "is not UTF-8") from error
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
+        line = _line_of(error, len(content.splitlines()))
         raise _error(name, line, f"is not YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise _error(name, None, f"is not YAML: {error}") from error
@@ -120,6 +120,8 @@ class _Builder:
         self._nodes += 1
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
             raise _error(self._name, line, "is too large once its aliases are written out")
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+            raise _error(self._name, line, f"the tag {node.tag!r} is not known here")
         match node:
             case yaml.MappingNode():
                 return self._mapping(node, path, depth)
@@ -170,6 +172,14 @@ class _Builder:
             return found
 
         return _VARIABLE.sub(value, text)
+
+
+def _line_of(error: yaml.MarkedYAMLError, last: int) -> int | None:
+    """Where to look: where it went wrong, or, when that is the end of the file, where what is open there began."""
+    mark = error.problem_mark or error.context_mark
+    if mark is not None and mark.line >= last and error.context_mark is not None:
+        mark = error.context_mark
+    return min(mark.line + 1, last) if mark is not None else None
 
 
 def _error(name: str, line: int | None, message: str) -> DocumentError:

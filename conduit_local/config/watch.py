@@ -1,9 +1,10 @@
 """Reload when files change."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from watchfiles import Change, awatch
+from watchfiles import awatch
 
 from conduit_local.config.apply import Configuration
 from conduit_local.config.files import FOLDER, SUFFIXES
@@ -12,35 +13,64 @@ from conduit_local.core.ports import Clock
 from conduit_local.engine.journal import LOGGER
 
 _DEBOUNCE_MS = 300
+_LOOK_EVERY_MS = 2_000
 _LOOK_AGAIN_S = 5.0
 
+Seen = dict[str, tuple[int, int]]
+"""The files by name, with time of change and size."""
 
-async def watch(folder: Path, configuration: Configuration, clock: Clock) -> None:
+
+async def watch(folder: Path, configuration: Configuration, clock: Clock, seen: Seen) -> None:
     """
-    Reload after each change below `folder`, for ever; a folder that is not there yet is waited for.
+    Reload when the files below `folder` are no longer those that were `seen`, for ever.
 
-    Changes that come together are taken together, so that an editor's delete and write are one. Half-written files
-    are broken files, and change nothing until they are whole.
+    The system's notice of a change is a hint; what counts is how the files look, so a notice that is lost (on a network
+    drive, between the start and the first look) costs two seconds. Changes that come together are taken together.
+    Half-written files are broken files, and change nothing until they are whole.
     """
-
-    def ours(_change: Change, path: str) -> bool:
-        found = Path(path)
-        return found.suffix in SUFFIXES and (found.parent == folder / FOLDER or found.name == FILE_NAME)
-
     while True:
-        while not await asyncio.to_thread(folder.is_dir):
-            await clock.wait(None, _LOOK_AGAIN_S)
         try:
-            await configuration.reload()
-            async for changes in awatch(folder, watch_filter=ours, debounce=_DEBOUNCE_MS, step=50):
-                names = {Path(path).name for _, path in changes}
-                if FILE_NAME in names:
+            async for _ in _hints(folder, clock):
+                now = await asyncio.to_thread(look, folder)
+                if now == seen:
+                    continue
+                if now.get(FILE_NAME) != seen.get(FILE_NAME):
                     configuration.note_settings_changed()
-                if names != {FILE_NAME}:
+                if {**now, FILE_NAME: None} != {**seen, FILE_NAME: None}:
                     await configuration.reload()
+                seen = now
         except OSError as error:
             LOGGER.warning("watching %s: %s; trying again", folder, error)
+            await clock.wait(None, _LOOK_AGAIN_S)
+
+
+def look(folder: Path) -> Seen:
+    """How the files look now."""
+    seen: Seen = {}
+    for path in [folder / FILE_NAME, *(folder / FOLDER).glob("*")]:
+        try:
+            if path.suffix in SUFFIXES:
+                found = path.stat()
+                seen[path.name] = (found.st_mtime_ns, found.st_size)
+        except OSError:  # gone between listing and looking; or not there at all
+            continue
+    return seen
+
+
+async def _hints(folder: Path, clock: Clock) -> AsyncIterator[None]:
+    """Something may have changed: at once where the system says so, every two seconds anyway."""
+    while not await asyncio.to_thread(folder.is_dir):
         await clock.wait(None, _LOOK_AGAIN_S)
+    hints = awatch(
+        folder,
+        watch_filter=lambda _, path: Path(path).suffix in SUFFIXES,
+        debounce=_DEBOUNCE_MS,
+        step=50,
+        rust_timeout=_LOOK_EVERY_MS,
+        yield_on_timeout=True,
+    )
+    async for _ in hints:
+        yield
 
 
 async def repeat_postponed(configuration: Configuration, clock: Clock) -> None:

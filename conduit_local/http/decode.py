@@ -27,6 +27,7 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
             body.decode()
         return decoder.decode(body)
     except msgspec.ValidationError as error:
+        decode(body, _WHOLE)  # what is wrong with its shape may come before what makes it no JSON at all
         raise _misshapen(str(error)) from None
     except UnicodeDecodeError as error:
         raise InvalidJson(f"the body is not UTF-8: byte {error.start} is {error.reason}") from None
@@ -37,6 +38,7 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise InvalidJson(f"the body is not JSON: {text if body else 'it is empty'}") from None
 
 
+_WHOLE = msgspec.json.Decoder(msgspec.Raw)
 _ANY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 
 

@@ -1,0 +1,5 @@
+"""`python -m conduit_local`."""
+
+from conduit_local.cli.main import main
+
+main()
