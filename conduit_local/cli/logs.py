@@ -1,11 +1,17 @@
-"""How the appliance's log looks on standard error: text or JSON, a line a record, nothing that drives a terminal."""
+"""How the appliance's log looks: text or JSON, a line a record, nothing that drives a terminal."""
 
 import json
 import logging
+import sys
 import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import IO
 
 from conduit_local.core.plain import plain, plain_lines
+
+_ROTATE_BYTES = 10 * 1024**2
+_KEPT_FILES = 3
 
 
 class _Text(logging.Formatter):
@@ -35,16 +41,28 @@ class _Json(logging.Formatter):
         return json.dumps(said, ensure_ascii=False)
 
 
-class _Handler(logging.StreamHandler[IO[str]]):
+class _Quiet:
     """A full disk behind the log must not end the appliance: lines that cannot be written are dropped."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Drop the line; the journal in memory still has it."""
 
 
-def handler_for(form: str, stream: IO[str]) -> logging.Handler:
-    """The handler for a log in `form` (`text` or `json`)."""
-    handler = _Handler(stream)
+class _ToStream(_Quiet, logging.StreamHandler[IO[str]]):
+    """Standard error."""
+
+
+class _ToFile(_Quiet, RotatingFileHandler):
+    """A file that is rotated."""
+
+
+def handler_for(form: str, path: Path | None) -> logging.Handler:
+    """The handler for a log in `form` (`text` or `json`), to a file or to standard error."""
+    if path is None:
+        handler: logging.Handler = _ToStream(sys.stderr)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _ToFile(path, maxBytes=_ROTATE_BYTES, backupCount=_KEPT_FILES, encoding="utf-8", delay=True)
     handler.setFormatter(_Json() if form == "json" else _Text())
     return handler
 

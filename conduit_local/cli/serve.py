@@ -16,6 +16,7 @@ _OPTIONS = {
     "auth": ("auth", "CONDUIT_LOCAL_AUTH"),
     "testing": ("testing", "CONDUIT_LOCAL_TESTING"),
     "log_format": ("log.format", "CONDUIT_LOCAL_LOG_FORMAT"),
+    "log_file": ("log.file", "CONDUIT_LOCAL_LOG_FILE"),
 }
 
 
@@ -54,7 +55,12 @@ def serve_options(function: Any) -> Any:
             "--log-format",
             envvar="CONDUIT_LOCAL_LOG_FORMAT",
             type=click.Choice(["text", "json"]),
-            help="Of the log on standard error.",
+            help="Of the log.",
+        ),
+        click.option(
+            "--log-file",
+            envvar="CONDUIT_LOCAL_LOG_FILE",
+            help="Log to a file in the data folder instead of standard error.",
         ),
     )
     for option in reversed(options):
@@ -91,7 +97,7 @@ def run_in_foreground(ctx: click.Context, options: dict[str, Any]) -> None:
     from conduit_local.store.folder import FolderInUse
     from conduit_local.store.migrate import StoreTooNew
 
-    set_up_logging(log.level, handler_for(log.format, sys.stderr))
+    set_up_logging(log.level, handler_for(log.format, start.data_folder / log.file if log.file else None))
     try:
         run(start, _say_ready)
     except InvalidSettings as error:
@@ -148,9 +154,9 @@ def appliance_with_ui(ctx: click.Context) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         ctx.invoke(serve)
         return
-    from conduit_local.cli.attach import run_with_ui
+    from conduit_local.cli.attach import own_or_running
 
-    sys.exit(run_with_ui([], os.environ))
+    sys.exit(own_or_running())
 
 
 def _say_ready(url: str) -> None:

@@ -38,6 +38,11 @@ def find_appliance(url: str | None, key: str | None, data_folder: Path | None, e
     )
 
 
+def is_running(folder: Path) -> bool:
+    """Whether an appliance serves this data folder now."""
+    return _announced(folder) is not None
+
+
 def _announced(folder: Path) -> str | None:
     try:
         said = json.loads((folder / "appliance.json").read_bytes())

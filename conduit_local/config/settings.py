@@ -77,10 +77,12 @@ class DeliverySettings(Part):
 
 
 class LogSettings(Part):
-    """The appliance's log on standard error."""
+    """The appliance's log: on standard error, or in a file."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
+    file: str | None = None
+    """A file, relative to the data folder, instead of standard error; rotated at 10 MiB, three are kept."""
 
 
 class Settings(Part):

@@ -7,6 +7,7 @@ ones, and is told how many log lines it missed. Memory is one answer a client.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -53,7 +54,12 @@ class Streams:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
-        await response.prepare(call.request)
+        with suppress(ConnectionError):  # the client went away; nothing is owed to it
+            await response.prepare(call.request)
+            await self._say(response, client, topics, interval_s)
+        return response
+
+    async def _say(self, response: web.StreamResponse, client: "_Client", topics: set[str], interval_s: float) -> None:
         while not self._ended.is_set():
             said = b""
             if "log" in topics:
@@ -68,7 +74,6 @@ class Streams:
                     await self._ended.wait()
             except TimeoutError:
                 continue
-        return response
 
     def _shared_snapshot(self) -> bytes:
         """One snapshot serves all clients that ask within a tenth of a second."""

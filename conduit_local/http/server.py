@@ -82,6 +82,8 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What is not HTTP gets a short answer in JSON; the connection is closed after it."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the other side is gone; nobody is there to be told
         if status >= 500:
             LOGGER.error("a request failed outside its handler", exc_info=exc)
         if request.writer.output_size > 0:
