@@ -44,7 +44,8 @@ class Streams:
         `GET /_local/stream?topics=snapshot,log,events&interval_ms=500&after=0`.
 
         Shape: events `snapshot` (as `/_local/snapshot`), `log` (`{lines, missed}`) and `events` (`{events, accepted}`:
-        the newest of those accepted since the last time, 20 at most). `after` is the number of the last known line.
+        the newest of those accepted since the last time, 20 at most; at first the newest there are, with 0 accepted).
+        `after` is the number of the last known line.
         """
         topics = set((call.text("topics") or "snapshot").split(","))
         if not topics <= _TOPICS:
@@ -93,6 +94,7 @@ class _Client:
         self._ref = pipeline
         self._live = engine.topology.find(pipeline) if pipeline is not None else None
         self._accepted = self._count()
+        self._begun = False
 
     def log(self) -> bytes:
         """Lines since the last time."""
@@ -108,12 +110,14 @@ class _Client:
         """A sample of the events since the last time."""
         accepted = self._count()
         since, self._accepted = accepted - self._accepted, accepted
-        if since <= 0:
+        wanted = min(since, _EVENTS_AT_ONCE) if self._begun else _EVENTS_AT_ONCE
+        if wanted <= 0:
             return _event("events", {"events": [], "accepted": 0})
         try:
-            page, pipelines = await self._engine.queries.events(self._ref, None, min(since, _EVENTS_AT_ONCE))
+            page, pipelines = await self._engine.queries.events(self._ref, None, wanted)
         except Unavailable:
             return b""
+        self._begun = True
         sample = [encode_event(event, pipelines[event.id.pipeline]) for event in page.events]  # type: ignore[index]
         return _event("events", {"events": sample, "accepted": since})
 

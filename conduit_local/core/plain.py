@@ -21,9 +21,9 @@ def plain_lines(text: str) -> str:
     return "\n".join("\t".join(map(plain, line.split("\t"))) for line in text.split("\n"))
 
 
-def shorten(text: str, limit: int) -> str:
+def shorten(text: str, limit: int, mark: str = "…") -> str:
     """At most `limit` characters, the cut marked."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if len(text) <= limit else text[: limit - len(mark)] + mark
 
 
 def _escape(match: re.Match[str]) -> str:

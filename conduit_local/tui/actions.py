@@ -80,9 +80,10 @@ def actions_for(screen: str) -> list[Action]:
     return [one for one in ACTIONS if one.where == screen] + [one for one in ACTIONS if one.where == ALL]
 
 
-def footer_for(screen: str, width: int, shown: Mapping[str, str]) -> str:
+def footer_for(screen: str, width: int, shown: Mapping[str, str], *, ascii_only: bool = False) -> str:
     """The keys worth naming, as many as fit."""
     line = ""
+    shown = {"open": "ent", **shown} if ascii_only else shown
     for one in sorted(actions_for(screen), key=lambda action: action.id in {"help", "palette"}):
         if not one.footer:
             continue

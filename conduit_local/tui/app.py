@@ -1,7 +1,10 @@
 """The application: feed in, screens out, orders to the appliance."""
 
+import asyncio
+import contextvars
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -12,7 +15,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.screen import Screen
 
 from conduit_local.client.errors import ClientError
@@ -91,17 +94,21 @@ class ConduitApp(App[str]):
         if one.where == ALL and one.id not in _HANDLED_BY_WIDGETS
     ]
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, make_feed: type[Feed] = Feed) -> None:
         super().__init__()
         self.options = options
-        self.feed = Feed(options.url, options.key, options.interval_ms, self._fed)
+        self.feed = make_feed(options.url, options.key, options.interval_ms, self._fed)
         self.frozen = False
         self.shown_keys = dict(options.keys or {})
         self._ago = True
         self._ordering: set[str] = set()
         self._slow = 0
+        self._ended = threading.Event()
+        self._ui_loop: asyncio.AbstractEventLoop | None = None
+        self._ui_context: contextvars.Context | None = None
         if options.ascii_only or os.environ.get("NO_COLOR"):
             self.theme = "ansi-dark"  # NO_COLOR alone still sends greys
+        self.set_class(options.ascii_only, "-ascii")
         if options.keys:
             self.set_keymap(dict(options.keys))
 
@@ -109,11 +116,13 @@ class ConduitApp(App[str]):
 
     def on_mount(self) -> None:
         """Begin to follow, and keep the clock going."""
+        self._ui_loop, self._ui_context = asyncio.get_running_loop(), contextvars.copy_context()
         self.set_interval(1.0, self._tick)
         self.feed.start()
 
     def on_unmount(self) -> None:
         """Stop following."""
+        self._ended.set()
         self.feed.end()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterator[SystemCommand]:
@@ -122,8 +131,28 @@ class ConduitApp(App[str]):
 
     def poke(self) -> None:
         """From another thread: there is something to paint. Waits for it, so that a slow terminal slows the feed."""
-        with suppress(RuntimeError):  # the application has ended in the meantime
-            self.call_from_thread(self.paint)
+        self.from_thread(self.paint)
+
+    def from_thread(self, function: Callable[[], object]) -> None:
+        """
+        Run `function` on the loop of the UI, from another thread, and wait for it; not once the UI has ended.
+
+        Textual's own way leaves a coroutine behind that nobody awaits when the UI ends at that moment.
+        """
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                if not self._ended.is_set():
+                    function()
+            finally:
+                done.set()
+
+        with suppress(RuntimeError):  # the loop is closed
+            if self._ui_loop is not None:
+                self._ui_loop.call_soon_threadsafe(run, context=self._ui_context)
+                while not done.wait(0.5) and not self._ended.is_set():
+                    pass
 
     def _fed(self) -> None:
         if not self.frozen:
@@ -222,8 +251,7 @@ class ConduitApp(App[str]):
 
     def say_later(self, text: str) -> None:
         """The same, from another thread."""
-        with suppress(RuntimeError):
-            self.call_from_thread(self.say, text, error=True)
+        self.from_thread(lambda: self.say(text, error=True))
 
     # Orders ----------------------------------------------------------------------------------------------
 
@@ -254,8 +282,7 @@ class ConduitApp(App[str]):
         except ClientError as error:
             self.say_later(f"{verb} {pipeline['name']}: {error}")
         else:
-            with suppress(RuntimeError):
-                self.call_from_thread(self.say, f"{verb} {pipeline['name']}: done")
+            self.from_thread(lambda: self.say(f"{verb} {pipeline['name']}: done"))
         finally:
             self._ordering.discard(pipeline["id"])
 
@@ -332,11 +359,17 @@ class ConduitApp(App[str]):
     def action_previous_match(self) -> None:
         """Screens that have matches have an action of their own."""
 
+    def action_command_palette(self) -> None:
+        """Find an action by its name."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder="an action", id="--command-palette"))
+
     def action_help(self) -> None:
         """All keys of this screen."""
         name = self.tab.NAME if self.tab else ALL
         text = Text()
-        for keys, what in help_text(name, self.shown_keys):
+        shown = {"open": "enter", **self.shown_keys} if self.ascii_only else self.shown_keys
+        for keys, what in help_text(name, shown):
             text.append(f"{keys:<16}", "bold")
             text.append(f"{what}\n")
         self.push_screen(Sheet(f"Keys: {name}", text))

@@ -128,7 +128,8 @@ class Feed:
                 seen.log_number = value["lines"][-1]["number"]
                 seen.missed += value["missed"]
             case "events":
-                seen.events.extend(reversed(value["events"]))
+                known = {one["event_id"] for one in seen.events}
+                seen.events.extend(one for one in reversed(value["events"]) if one["event_id"] not in known)
                 seen.accepted += value["accepted"]
         self._changed()
 

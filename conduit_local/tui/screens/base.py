@@ -86,7 +86,8 @@ class TabScreen(Screen[None]):
         if trouble is not None:
             self.put("trouble", trouble)
         self.put("status", self.status())
-        self.put("footer", Text(footer_for(self.NAME, width, self.main.shown_keys)))
+        footer = footer_for(self.NAME, width, self.main.shown_keys, ascii_only=self.main.ascii_only)
+        self.put("footer", Text(footer))
 
     def put(self, name: str, text: Text) -> None:
         """Change a line of text, if it is another one."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -11,7 +10,6 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from conduit_local.client.errors import ClientError
-from conduit_local.core.plain import shorten
 from conduit_local.tui import look
 from conduit_local.tui.feed import made_plain
 from conduit_local.tui.query import Query
@@ -55,18 +53,8 @@ class EventsScreen(TabScreen):
     def on_screen_resume(self) -> None:
         """Follow events while they are looked at."""
         self.main.feed.follow(events=True)
-        if not self.seen.events:
-            self.run_worker(self._begin, thread=True, exclusive=True, group="begin")
         super().on_screen_resume()
         self.query_one(Rows).focus()
-
-    def _begin(self) -> None:
-        """Begin with the newest events that there are, so that a quiet appliance shows some too."""
-        with suppress(ClientError), self.main.feed.client() as client:
-            found = made_plain(client.events(limit=50)["data"])
-            if not self.seen.events:
-                self.seen.events.extend(found[::-1])
-            self.main.poke()
 
     def on_screen_suspend(self) -> None:
         """Nobody looks: spare the appliance the sample."""
@@ -89,7 +77,7 @@ class EventsScreen(TabScreen):
         if self._why:
             return Text(f" query failed: {self._why}", "bold red")
         if self._asking:
-            return Text(" asking ..." if self.main.ascii_only else " asking …")
+            return Text(" asking ...")
         if self._found is not None:
             more = "; newer ones only, there are more" if self._more else ""
             return Text(f" query: {self.query_.text} | {len(self._found)} found{more} | L: live, esc: clear")
@@ -156,7 +144,7 @@ class EventsScreen(TabScreen):
         curl = self.main.curl(f"/_local/events/{event_id}")
         copies = json.dumps(event["payload"], ensure_ascii=False)
         sheet = Sheet(event_id, _sheet(event), copies=copies, curl=curl)
-        self.main.call_from_thread(self.main.push_screen, sheet)
+        self.main.from_thread(lambda: self.main.push_screen(sheet))
 
     def _row(self, one: Event) -> Row:
         now = self.seen.snapshot["time"] if self.seen.snapshot else one["received_at"]
@@ -166,7 +154,7 @@ class EventsScreen(TabScreen):
             (one["pipeline"], ""),
             (one["event_type"], "cyan"),
             (one["event_id"], ""),
-            (shorten(payload, 300), ""),
+            (payload[:500], ""),
         )
         return Row(key=one["event_id"], cells=cells)
 

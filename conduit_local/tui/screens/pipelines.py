@@ -157,14 +157,14 @@ class PipelinesScreen(TabScreen):
         """How many of how many, how they are sorted; totals to the right."""
         snapshot = self.seen.snapshot
         if snapshot is None:
-            return Text(f"connecting to {self.main.feed.url} …" if not self.main.ascii_only else "connecting")
+            return Text(f"connecting to {self.main.feed.url} ...")
         totals, store = snapshot["totals"], snapshot["store"]
         used = 100 * store["used_bytes"] // max(1, store["quota_bytes"])
         left = f" {len(self._shown)} of {len(snapshot['pipelines'])} | sort: {_SORTS[self._sort][0]}"
         if self.query_:
             left += f" | filter: {self.query_.text}"
-        right = f"total in {look.short(totals['in_per_s'])}/s out {look.short(totals['out_per_s'])}/s store {used}%"
-        return Text(left + " " * max(1, self.size.width - len(left) - len(right) - 1) + right)
+        flows = f"in {look.short(totals['in_per_s'])}/s out {look.short(totals['out_per_s'])}/s"
+        return panels.both_ends(left, (f"total {flows} store {used}%", flows), self.size.width)
 
     def on_rows_moved(self) -> None:
         """Another pipeline is selected."""

@@ -136,7 +136,7 @@ class RunsScreen(TabScreen):
             self.main.say_later(str(error))
             return
         sheet = Sheet(run_id, _sheet(run), curl=self.main.curl(f"/_local/runs/{run_id}"))
-        self.main.call_from_thread(self.main.push_screen, sheet)
+        self.main.from_thread(lambda: self.main.push_screen(sheet))
 
     def selected_json(self) -> Any:
         """The selected run."""

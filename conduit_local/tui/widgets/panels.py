@@ -13,28 +13,43 @@ from conduit_local.tui import look
 def head(
     snapshot: dict[str, Any] | None, url: str, width: int, rate: str, now: str, stale: str | None, frozen: bool
 ) -> Text:
-    """The first line: which appliance, how long it runs, whether the ledger closes; rate and time to the right."""
+    """
+    The first line: which appliance, how long it runs, whether the ledger closes; rate and time to the right.
+
+    On a narrow terminal the uptime goes first, then rate and time.
+    """
     host = url.rsplit("//", maxsplit=1)[-1]
-    left = Text()
     if snapshot is None:
-        left.append(f"conduit-local | {host}")
-    else:
-        appliance = snapshot["appliance"]
-        left.append(f"conduit-local {appliance['version']}", "bold")
-        left.append(f" | {host} | up {look.uptime(appliance['uptime_s'])} | ")
-        if snapshot["ledger_closes"]:
-            left.append("ledger ok")
-        else:
-            left.append("LEDGER OPEN", "bold red")
+        return Text(f"conduit-local | {host}"[:width])
+    appliance = snapshot["appliance"]
+    parts = [
+        (f"conduit-local {appliance['version']}", "bold"),
+        (host, ""),
+        (f"up {look.uptime(appliance['uptime_s'])}", ""),
+    ]
+    parts.append(("ledger ok", "") if snapshot["ledger_closes"] else ("LEDGER OPEN", "bold red"))
     if stale:
-        left.append(" | STALE", "bold red")
+        parts.append(("STALE", "bold red"))
     if frozen:
-        left.append(" | FROZEN", "bold yellow")
+        parts.append(("FROZEN", "bold yellow"))
     right = f"{rate} {now}"
-    gap = width - left.cell_len - len(right)
-    left.append(" " * max(1, gap) + right)
-    left.truncate(width)
-    return left
+    if sum(len(text) + 3 for text, _ in parts) + len(right) > width:
+        del parts[2]
+    line = Text()
+    for text, style in parts:
+        line.append(" | " if line else "")
+        line.append(text, style)
+    gap = width - line.cell_len - len(right)
+    if gap > 0:
+        line.append(" " * gap + right)
+    line.truncate(width)
+    return line
+
+
+def both_ends(left: str, rights: Sequence[str], width: int) -> Text:
+    """`left`, and the first of `rights` that fits at the other end."""
+    right = next((one for one in rights if len(left) + len(one) + 2 <= width), "")
+    return Text((left + " " * max(1, width - len(left) - len(right) - 1) + right)[:width])
 
 
 def tabs(current: str, titles: Sequence[tuple[str, str, str]], width: int) -> Text:
@@ -140,15 +155,16 @@ def detail(
     lines.append(f"{look.count(batch['max_events'])} events, {look.size(batch['max_bytes'])}, {batch['max_age']:g}s\n")
     lines.append("from   ", "dim")
     lines.append(f"{pipeline['managed_by'] or 'API'}, made {pipeline['created_at'][:10]}\n")
+    mark = "~" if ascii_only else "…"
     lines.append("newest events\n", "dim")
     for event in events:
         lines.append(f" {look.clock(event['received_at'])} ")
         lines.append(f"{event['event_type']} ", "cyan")
         payload = json.dumps(event["payload"], ensure_ascii=ascii_only)
-        lines.append(shorten(payload, max(1, width - 12 - len(event["event_type"]))) + "\n")
+        lines.append(shorten(payload, max(1, width - 12 - len(event["event_type"])), mark) + "\n")
     lines.append("recent runs\n", "dim")
     for run in runs:
-        took = f"{run['duration_ms']}ms" if run["duration_ms"] is not None else "…"
+        took = f"{run['duration_ms']}ms" if run["duration_ms"] is not None else mark
         lines.append(f" {look.clock(run['started_at'])} ")
         lines.append(f"{run['state']:<8}", look.RUN_STYLES.get(run["state"], ""))
         lines.append(f" {run['trigger']:<7}{look.count(run['rows']):>9} rows {took:>8}\n")
