@@ -7,7 +7,7 @@ from conduit_local.core.kinds import parse_spec
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.engine.engine import Engine
-from conduit_local.http.answers import json_answer, raw_answer
+from conduit_local.http.answers import json_answer, receipt_answer
 from conduit_local.http.call import Call
 from conduit_local.http.decode import decode_object
 
@@ -69,7 +69,7 @@ class Pipelines:
         pipeline = self._engine.topology.find(call.params["pipeline"]).pipeline
         return json_answer(wire.encode_run(run, pipeline), 202)
 
-    async def post_events(self, call: Call) -> web.Response:
+    async def post_events(self, call: Call) -> web.StreamResponse:
         """
         `POST …/events`: 200 once all of them are on disk; all or none.
 
@@ -78,7 +78,7 @@ class Pipelines:
         body = await call.body(MAX_EVENTS_BODY_BYTES)
         events = wire.decode_events(body, call.request.headers.get("Content-Type", ""))
         receipt = await self._engine.ingest.accept(call.params["pipeline"], events, call.idempotency_key())
-        return raw_answer(wire.encode_receipt(receipt, self._engine.log.tag))
+        return receipt_answer(wire.encode_receipt(receipt, self._engine.log.tag), replayed=receipt.replayed)
 
     async def get_rates(self, call: Call) -> web.Response:
         """`GET …/rates?seconds=120`: a sample a second, the oldest first: `[in, out, pending]`."""

@@ -11,6 +11,9 @@ from conduit_local.core.errors import ConduitError, MethodNotAllowed, PathNotFou
 from conduit_local.core.keys import Scope
 from conduit_local.http.call import Call
 
+_REMEMBERED = 256
+"""Matches of paths with parameters: the few that events are sent to are asked for again and again."""
+
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
@@ -67,6 +70,7 @@ class Router:
         self._fallback = fallback
         self._plain: dict[str, dict[str, Found]] = {}
         self._patterns: dict[int, list[tuple[tuple[str, ...], dict[str, Found]]]] = {}
+        self._matched: dict[tuple[str, str], Found] = {}
         for api in self.apis:
             for route in api.routes:
                 self._add(api, route)
@@ -77,6 +81,15 @@ class Router:
         if methods is not None:
             found = methods.get(method)
             return found if found is not None else self._other_method(method, path, methods, {})
+        found = self._matched.get((method, path))
+        if found is None:
+            found = self._search(method, path)
+            if len(self._matched) >= _REMEMBERED:
+                self._matched.clear()
+            self._matched[method, path] = found
+        return found
+
+    def _search(self, method: str, path: str) -> Found:
         segments = path.split("/")
         for pattern, methods in self._patterns.get(len(segments), ()):
             params = _match(pattern, segments)

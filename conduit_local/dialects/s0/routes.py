@@ -7,12 +7,11 @@ from conduit_local.core.kinds import parse_spec, patched_spec
 from conduit_local.dialects.s0 import wire
 from conduit_local.dialects.s0.errors import words
 from conduit_local.engine.engine import Engine
-from conduit_local.http.answers import json_answer, raw_answer
+from conduit_local.http.answers import json_answer, receipt_answer
 from conduit_local.http.call import Call
 from conduit_local.http.router import Api, Route
 
 _JSON = ("application/json",)
-_REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 class Events:
@@ -21,7 +20,7 @@ class Events:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def post_event(self, call: Call) -> web.Response:
+    async def post_event(self, call: Call) -> web.StreamResponse:
         """
         `POST /v1/events`: 200 once the event is on disk.
 
@@ -29,9 +28,7 @@ class Events:
         """
         ref, events, key = wire.decode_event(await call.body(wire.MAX_BODY_BYTES))
         receipt = await self._engine.ingest.accept(ref, events, call.idempotency_key(key))
-        return raw_answer(
-            wire.encode_receipt(receipt, self._engine.log.tag), headers=_REPLAYED if receipt.replayed else None
-        )
+        return receipt_answer(wire.encode_receipt(receipt, self._engine.log.tag), replayed=receipt.replayed)
 
     async def list_events(self, call: Call) -> web.Response:
         """`GET /v1/events`: newest first, 1 to 100 a page. Source: S0.6."""
