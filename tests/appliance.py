@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -49,6 +49,7 @@ class Appliance:
         settings: str = "",
         environment: Mapping[str, str] | None = None,
         data: Path | None = None,
+        program: Sequence[str] = ("conduit_local",),
     ) -> None:
         self.folder = folder
         self.data = data or folder / "data"
@@ -59,6 +60,7 @@ class Appliance:
         if settings:
             (self.config / "conduit-local.yaml").write_text(settings)
         self._flags = flags
+        self._program = program
         self._environment = {**os.environ, "CONDUIT_LOCAL_API_KEY": KEY, **(environment or {})}
         self.log = folder / "appliance.log"
         self.process: subprocess.Popen[str] | None = None
@@ -82,7 +84,11 @@ class Appliance:
 
     def start(self) -> None:
         """Start, and wait until it listens."""
-        command = [sys.executable, "-m", "conduit_local", "serve", "--port", "0"]
+        assert self.started(), self.log.read_text()
+
+    def started(self) -> bool:
+        """Start, and wait until it listens; False when it ended before that."""
+        command = [sys.executable, "-m", *self._program, "serve", "--port", "0"]
         command += ["--data-dir", str(self.data), "--config-dir", str(self.config), *self._flags]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -90,15 +96,32 @@ class Appliance:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("listening on http://"), f"{line!r}\n{self.log.read_text()}"
+        if not line.startswith("listening on http://"):
+            self.process.communicate(timeout=30)
+            return False
         self.url = line.split()[-1]
         self.port = int(self.url.rsplit(":", 1)[1])
+        return True
+
+    def ended_within(self, seconds: float) -> bool:
+        """Whether the process is gone within so long."""
+        assert self.process is not None
+        try:
+            self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def kill(self) -> None:
         """`kill -9`."""
         assert self.process is not None
         self.process.kill()
         self.process.communicate()
+
+    @property
+    def killed(self) -> bool:
+        """Whether it ended by SIGKILL."""
+        return self.process is not None and self.process.returncode == -signal.SIGKILL
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

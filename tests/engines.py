@@ -1,15 +1,15 @@
 """An engine over a real store and real files, in this process."""
 
 import asyncio
+import gzip
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
-
-from backports import zstd  # the stdlib's interface
 
 from conduit_local.core.ports import Clock, Destinations
 from conduit_local.destinations.kinds import DestinationMaker
@@ -18,6 +18,11 @@ from conduit_local.engine.engine import Engine, EngineSettings, run_engine
 from conduit_local.engine.journal import LOGGER, Journal
 from conduit_local.engine.ledger import ledger_of
 from tests.making import MODEL, store_at
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 @asynccontextmanager
@@ -76,8 +81,6 @@ def objects_below(folder: Path) -> dict[str, bytes]:
             if path.suffix == ".zst":
                 content = zstd.decompress(content)
             if path.suffix == ".gz":
-                import gzip
-
                 content = gzip.decompress(content)
             found[str(path.relative_to(folder))] = content
     return found

@@ -14,15 +14,13 @@ import asyncio
 import json
 import os
 import random
-import sqlite3
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from conduit_local.core.pipeline import State
+from tests.crash.fuse import Fuse
 from tests.engines import engine_at, objects_below, until, until_delivered
 from tests.making import numbered, spec
 
@@ -31,46 +29,11 @@ GROUPS = [("orders", 0, 7), ("orders", 7, 1), ("other", 0, 4), ("orders", 8, 9),
 EXPECTED = {"orders": 20, "other": 10}
 
 
-class Effects:
-    """Counts effects; the process is gone at the n-th."""
-
-    def __init__(self, last: int, *, after: bool) -> None:
-        self._last = last
-        self._after = after
-        self._guard = threading.Lock()
-        self.count = 0
-
-    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, counted."""
-
-        def counted(*args: Any, **options: Any) -> Any:
-            with self._guard:
-                self.count += 1
-                mine = self.count
-            if mine == self._last and not self._after:
-                os._exit(CRASHED)
-            result = function(*args, **options)
-            if mine == self._last and self._after:
-                os._exit(CRASHED)
-            return result
-
-        return counted
-
-    def install(self) -> None:
-        """Count what changes a disk."""
-        for name in ("fsync", "rename", "replace", "unlink", "mkdir", "pwrite", "ftruncate"):
-            setattr(os, name, self.wrap(getattr(os, name)))
-        effects = self
-
-        class Counted(sqlite3.Connection):
-            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-                if sql.lstrip()[:6] in {"SELECT", "PRAGMA"}:
-                    return super().execute(sql, *args)
-                cursor: sqlite3.Cursor = effects.wrap(super().execute)(sql, *args)
-                return cursor
-
-        real = sqlite3.connect
-        sqlite3.connect = lambda *args, **options: real(*args, **{**options, "factory": Counted})
+def count_effects(fuse: Fuse) -> None:
+    """Count what changes a disk."""
+    for name in ("fsync", "rename", "replace", "unlink", "mkdir", "pwrite", "ftruncate"):
+        setattr(os, name, fuse.wrap(getattr(os, name)))
+    fuse.wrap_sqlite()
 
 
 async def scenario(folder: Path, said: int) -> None:
@@ -161,8 +124,7 @@ def crash_at(folder: Path, number: int, *, after: bool) -> tuple[bool, str | Non
     folder.mkdir(parents=True)
 
     def crash(said: int) -> None:
-        effects = Effects(number, after=after)
-        effects.install()
+        count_effects(Fuse(number, after=after, end=lambda: os._exit(CRASHED)))
         asyncio.run(scenario(folder, said))
 
     code, said = in_child(crash)

@@ -1,0 +1,46 @@
+"""
+The appliance itself, ended by `SIGKILL` from within at the n-th passing of one point.
+
+    python -m tests.crash.victim POINT N serve …      (the rest is conduit-local's own command line)
+"""
+
+import importlib
+import os
+import signal
+import sys
+
+from tests.crash.fuse import Fuse
+
+# point: (what is wrapped, whether the process ends after it instead of before)
+POINTS = {
+    "parsed": ("conduit_local.dialects.s0.wire:decode_event", True),
+    "commit": ("sqlite3:write", False),
+    "committed": ("sqlite3:write", True),
+    "answer": ("conduit_local.dialects.s0.wire:encode_receipt", False),
+    "batch open": ("conduit_local.store.runs:insert_run", True),
+    "file written": ("os:fsync", False),
+    "file synced": ("os:fsync", True),
+    "rename": ("os:rename", False),
+    "renamed": ("os:rename", True),
+    "batch close": ("conduit_local.store.runs:_close", False),
+    "batch closed": ("conduit_local.store.runs:_close", True),
+}
+
+
+def main() -> None:
+    """Set the fuse, then be the appliance."""
+    point, number = sys.argv[1], int(sys.argv[2])
+    where, after = POINTS[point]
+    fuse = Fuse(number, after=after, end=lambda: os.kill(os.getpid(), signal.SIGKILL))
+    module, name = where.split(":")
+    if module == "sqlite3":
+        fuse.wrap_sqlite()
+    else:
+        found = importlib.import_module(module)
+        setattr(found, name, fuse.wrap(getattr(found, name)))
+    sys.argv = ["conduit-local", *sys.argv[3:]]
+    importlib.import_module("conduit_local.cli.main").main()
+
+
+if __name__ == "__main__":
+    main()
