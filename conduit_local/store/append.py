@@ -53,6 +53,8 @@ class Ends:
 class AppendGroup:
     """All appends of one group (`Work` for the writer)."""
 
+    counts_on = True
+
     def __init__(self, tag: str, clock: Clock, encoder: Encoder, ends: Ends, book: KeyBook, room: Room) -> None:
         self._tag = tag
         self._clock = clock

@@ -86,6 +86,8 @@ class Room:
 class Look:
     """Measures again (`Work` for the writer), while events are refused and no other commit would."""
 
+    counts_on = False
+
     def __init__(self, room: Room) -> None:
         self._room = room
 

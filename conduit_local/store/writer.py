@@ -20,6 +20,9 @@ T = TypeVar("T")
 class Work(Protocol):
     """A piece of a group. Made and settled on the loop; applied in the writer's thread, inside the transaction."""
 
+    counts_on: bool
+    """Whether it counts on from where the last commit ended: only one such piece fits in a group."""
+
     def seal(self) -> None:
         """The group is taken: nothing joins any more."""
         ...
@@ -45,6 +48,8 @@ class Call:
     One function, in a savepoint of its own: when it raises a ConduitError, its writes are undone and its caller gets
     the error, while the rest of the group goes on.
     """
+
+    counts_on = False
 
     def __init__(self, function: Callable[[sqlite3.Connection], T], answer: "asyncio.Future[T]") -> None:
         self._function = function
@@ -121,7 +126,7 @@ class Writer:
                 self._bell = loop.create_future()
                 await self._bell
                 continue
-            group, self._waiting = self._waiting, []
+            group, self._waiting = _first_group(self._waiting)
             for work in group:
                 work.seal()
             error = await self._commit(group)
@@ -162,6 +167,12 @@ class Writer:
         for work in rest:
             work.seal()
             work.settle(error)
+
+
+def _first_group(waiting: list[Work]) -> tuple[list[Work], list[Work]]:
+    """What is committed now, and what waits for the next time: from the second piece on that counts on."""
+    counting = [place for place, work in enumerate(waiting) if work.counts_on]
+    return (waiting, []) if len(counting) < 2 else (waiting[: counting[1]], waiting[counting[1] :])
 
 
 def _commit_together(db: sqlite3.Connection, group: list[Work]) -> None:

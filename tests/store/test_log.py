@@ -14,6 +14,7 @@ from conduit_local.core.errors import IdempotencyMismatch, StoreUnavailable
 from conduit_local.core.event import EventFilter
 from conduit_local.core.ports import Keyed
 from conduit_local.engine.clock import SteeredClock
+from conduit_local.store.append import MAX_GROUP_EVENTS
 from conduit_local.store.chunks import MAX_CHUNK_EVENTS
 from tests.making import add, events, lines_of, numbered, store_at
 
@@ -37,6 +38,23 @@ async def test_appends_at_once_are_numbered_in_the_order_of_the_calls(tmp_path: 
         assert [one.first_seq for one in receipts] == list(range(1, 201))
         chunks = await store.log.read(pipeline.number, 0, 1 << 62, 1_000, 1 << 30)
         assert [line["payload"]["n"] for line in lines_of([chunk.lines for chunk in chunks])] == list(range(200))
+
+
+async def test_more_at_once_than_one_group_takes_is_numbered_on_in_the_next(tmp_path: Path) -> None:
+    each, callers = 1_000, 3 * MAX_GROUP_EVENTS // 1_000
+    async with store_at(tmp_path) as store:
+        pipeline, other = await add(store), await add(store, "other")
+        receipts = await asyncio.gather(
+            *(store.log.append(pipeline, numbered(n * each, each), keyed(f"k{n}")) for n in range(callers)),
+            *(store.log.append(other, numbered(n, 1), keyed(f"k{n}")) for n in range(callers)),
+            store.log.append(pipeline, numbered(0, each), keyed("k0")),
+        )
+        assert [one.first_seq for one in receipts[:callers]] == [n * each + 1 for n in range(callers)]
+        assert [one.first_seq for one in receipts[callers:-1]] == list(range(1, callers + 1))
+        assert receipts[-1].replayed
+        chunks = await store.log.read(pipeline.number, 0, 1 << 62, each * callers, 1 << 30)
+        found = [line["payload"]["n"] for line in lines_of([chunk.lines for chunk in chunks])]
+        assert found == list(range(each * callers))
 
 
 async def test_what_was_acknowledged_is_there_after_a_new_start(tmp_path: Path) -> None:
