@@ -7,6 +7,9 @@ SQLite: the only SQL in the house.
     writer      the one writing connection: group commit
     readers     query-only connections
     chunks      events <-> the bytes of a chunk
+    ends        where the log ends
+    append      one group of appends
+    room        quota and free space
     log         `Log`: append, read, trim
     idempotency keys that were used, for 24 hours
     catalog     `Catalog`: pipelines, routes, batches, runs, keys

@@ -13,6 +13,7 @@ from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.ports import Clock, Keyed, Receipt
 from conduit_local.store.chunks import MAX_CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_TYPES_TEXT, Encoder
 from conduit_local.store.connection import StoreBroken
+from conduit_local.store.ends import Ends
 from conduit_local.store.idempotency import KeyBook, Use
 from conduit_local.store.room import Room
 
@@ -36,18 +37,6 @@ class Append:
         self.answer = answer
         self.receipt: Receipt | None = None
         self.refusal: ConduitError | None = None
-
-
-class Ends:
-    """Where the log ends: on disk, per pipeline. Changed only after a commit, so a failed group leaves no trace."""
-
-    def __init__(self, marks: dict[int, Mark], position: int) -> None:
-        self.marks = marks
-        self.position = position
-
-    def of(self, pipeline: Pipeline) -> Mark:
-        """The end of a pipeline's log; a new pipeline's is just before its first seq."""
-        return self.marks.get(pipeline.number) or Mark(pipeline.first_seq - 1, 0, 0)
 
 
 class AppendGroup:

@@ -8,7 +8,7 @@ _SELECT = (
     "SELECT id, name, prefix, digest, scopes, created_at_us, last_used_at_us, revoked_at_us FROM keys"
     " ORDER BY created_at_us, id"
 )
-_INSERT = "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET revoked_at_us = NULL"
+_INSERT = "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # of a digest that was revoked: anew
 _REVOKE = "UPDATE keys SET revoked_at_us = ? WHERE id = ? AND revoked_at_us IS NULL"
 _TOUCH = "UPDATE keys SET last_used_at_us = ? WHERE id = ?"
 

@@ -3,28 +3,21 @@
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 
 from conduit_local.core.batch import Chunk, Mark
+from conduit_local.core.errors import StoreUnavailable
 from conduit_local.core.event import EventFilter, EventPage, NewEvents, StoredEvent
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
 from conduit_local.core.ports import Clock, Keyed, Receipt, Usage
-from conduit_local.store.append import MAX_GROUP_EVENTS, Append, AppendGroup, Ends
+from conduit_local.store.append import MAX_GROUP_EVENTS, Append, AppendGroup
 from conduit_local.store.chunks import Encoder, behind, decode, stored_events
+from conduit_local.store.ends import POSITION, Ends
 from conduit_local.store.idempotency import KeyBook, drop_expired
 from conduit_local.store.readers import Readers
 from conduit_local.store.room import Look, Room
 from conduit_local.store.writer import Writer
 
-_ENDS = """
-    SELECT pipeline, max(last_seq), max(bytes_through) FROM (
-        SELECT p.number AS pipeline, c.last_seq, c.bytes_through FROM pipelines p JOIN chunks c ON c.rowid = (
-            SELECT rowid FROM chunks WHERE pipeline = p.number ORDER BY last_seq DESC LIMIT 1)
-        UNION ALL SELECT pipeline, last_seq, bytes_through FROM trimmed)
-    GROUP BY pipeline"""
-_POSITION = """
-    SELECT max(coalesce((SELECT max(position) FROM chunks), 0),
-               coalesce((SELECT CAST(value AS INTEGER) FROM store WHERE name = 'position'), 0))"""
-_LAST_RECEIVED = "SELECT received_at_us FROM chunks WHERE pipeline = ? ORDER BY last_seq DESC LIMIT 1"
 _CHUNKS_AFTER = (
     "SELECT first_seq, last_seq, received_at_us, coding, body FROM chunks"
     " WHERE pipeline = ? AND last_seq > ? ORDER BY last_seq"
@@ -99,8 +92,7 @@ class SqliteLog:
         """
         refusal = self._room.refusal()
         if refusal is not None:
-            if self._room.stale():
-                self._writer.enlist(Look(self._room))
+            self._look_again()
             raise refusal
         group = self._open
         if group is None or group.sealed or group.count >= MAX_GROUP_EVENTS:
@@ -248,7 +240,7 @@ class SqliteLog:
         """`Log.forget`."""
 
         def drop(db: sqlite3.Connection) -> bool:
-            (position,) = db.execute(_POSITION).fetchone()
+            (position,) = db.execute(POSITION).fetchone()
             db.execute(_NOTE_POSITION, (str(position),))
             gone = db.execute(_FORGET_CHUNKS, (pipeline,)).rowcount
             gone += db.execute(_FORGET_KEYS, (pipeline,)).rowcount
@@ -280,15 +272,13 @@ class SqliteLog:
         await self._writer.call(vacuum)
 
     def usage(self) -> Usage:
-        """How much room there is."""
-        return self._room.usage()
+        """`Log.usage`: while events are refused, asking has it looked at anew, so that it is not said for ever."""
+        usage = self._room.usage()
+        if usage.trouble is not None:
+            self._look_again()
+        return usage
 
-
-def load_ends(db: sqlite3.Connection) -> Ends:
-    """Where the log ends, read at start: one index seek a pipeline, whatever the backlog."""
-    marks = {}
-    for pipeline, last_seq, bytes_through in db.execute(_ENDS).fetchall():
-        row = db.execute(_LAST_RECEIVED, (pipeline,)).fetchone()
-        marks[pipeline] = Mark(last_seq, bytes_through, row[0] if row else 0)
-    (position,) = db.execute(_POSITION).fetchone()
-    return Ends(marks, position)
+    def _look_again(self) -> None:
+        if self._room.wants_a_look():
+            with suppress(StoreUnavailable):  # the store is closing
+                self._writer.enlist(Look(self._room))

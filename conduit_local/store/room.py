@@ -10,6 +10,7 @@ from conduit_local.core.ports import Usage
 
 _LOOK_EVERY_S = 0.1
 _RETRY_AFTER_S = 0.25
+_TOUCH = "UPDATE store SET value = value WHERE name = 'tag'"
 
 
 class Room:
@@ -30,6 +31,7 @@ class Room:
         self._looked_at_s = 0.0
         self._failure: ConduitError | None = None
         self._failed_at_s = 0.0
+        self._to_be_looked_at = False
 
     def look(self, db: sqlite3.Connection, *, always: bool = False) -> None:
         """Measure, in the writer's thread."""
@@ -62,9 +64,23 @@ class Room:
             )
         return None
 
-    def stale(self) -> bool:
-        """Whether the last look is too old to refuse on."""
-        return time.monotonic() - self._looked_at_s > _RETRY_AFTER_S
+    def wants_a_look(self) -> bool:
+        """Whether what is known is too old to refuse on, or to show; True for one caller, who then has it looked at."""
+        known_at_s = max(self._looked_at_s, self._failed_at_s)
+        if self._to_be_looked_at or time.monotonic() - known_at_s <= _RETRY_AFTER_S:
+            return False
+        self._to_be_looked_at = True
+        return True
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last commit failed."""
+        return self._failure is not None
+
+    def note_look(self, error: ConduitError | None) -> None:
+        """What came of the look that somebody wanted."""
+        self._to_be_looked_at = False
+        self.note(error)
 
     def note(self, error: ConduitError | None) -> None:
         """What the last commit said."""
@@ -84,7 +100,11 @@ class Room:
 
 
 class Look:
-    """Measures again (`Work` for the writer), while events are refused and no other commit would."""
+    """
+    Measures again (`Work` for the writer), while events are refused and no other commit would.
+
+    Where a commit had failed it writes, for that alone tells whether the next one would.
+    """
 
     counts_on = False
 
@@ -95,16 +115,18 @@ class Look:
         """Nothing joins."""
 
     def prepare(self) -> bool:
-        """Looking changes nothing."""
-        return True
+        """Measuring is no transaction."""
+        return not self._room.failed
 
     def apply(self, db: sqlite3.Connection) -> None:
-        """Measure."""
+        """Measure; write what is there already."""
+        if self._room.failed:
+            db.execute(_TOUCH)
         self._room.look(db, always=True)
 
     def settle(self, error: ConduitError | None) -> None:
         """What the commit said counts as for any other."""
-        self._room.note(error)
+        self._room.note_look(error)
 
 
 def _size(path: Path) -> int:

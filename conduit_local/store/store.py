@@ -11,11 +11,11 @@ from pathlib import Path
 from conduit_local.core.errors import only_error
 from conduit_local.core.ids import TAG_WIDTH, base32_of, from_base32
 from conduit_local.core.ports import Clock
-from conduit_local.store.append import Ends
 from conduit_local.store.catalog import SqliteCatalog
 from conduit_local.store.connection import StoreBroken, meaning, open_writer
+from conduit_local.store.ends import Ends, load_ends
 from conduit_local.store.idempotency import KeyBook
-from conduit_local.store.log import SqliteLog, load_ends
+from conduit_local.store.log import SqliteLog
 from conduit_local.store.migrate import migrate
 from conduit_local.store.pipelines import SpecReader
 from conduit_local.store.readers import Readers

@@ -9,8 +9,10 @@ from conduit_local.store.migrate import steps
 
 def problems_of_store(path: Path) -> list[str]:
     """What is wrong with the database at `path`: its schema version and SQLite's own quick check."""
+    # without a WAL nobody has it open; `immutable` then keeps SQLite from leaving a -wal and a -shm behind
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
     try:
-        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=2.0)
+        db = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=2.0)
         try:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             newest = steps()[-1][0]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from conduit_local.store import idempotency, log, pipelines, runs
+from conduit_local.store import ends, idempotency, log, pipelines, runs
 from tests.making import store_at
 
 GROWING = ("chunks", "idempotency", "batches", "runs", "run_lines")
 HOT = {
     f"{module.__name__.rsplit('.', 1)[-1]}.{name}": statement
-    for module in (log, runs, pipelines, idempotency)
+    for module in (log, ends, runs, pipelines, idempotency)
     for name, statement in vars(module).items()
     if isinstance(statement, str) and re.match(r"\s*(SELECT|UPDATE|DELETE)\b", statement)
 }
@@ -46,4 +46,4 @@ async def test_a_statement_seeks(tmp_path: Path, name: str) -> None:
 
 
 def test_the_statements_that_matter_are_among_those_looked_at() -> None:
-    assert {"log._CHUNKS_AFTER", "log._CHUNK_AROUND", "log._ENDS", "runs._RUNNING", "idempotency._LOOK_UP"} <= set(HOT)
+    assert {"log._CHUNKS_AFTER", "log._CHUNK_AROUND", "ends._ENDS", "runs._RUNNING", "idempotency._LOOK_UP"} <= set(HOT)
