@@ -22,12 +22,13 @@ from pathlib import Path
 
 from conduit_local import __version__
 from conduit_local.config.apply import Configuration
+from conduit_local.config.documents import FileProblem
 from conduit_local.config.files import read_pipelines
 from conduit_local.config.settings import InvalidSettings, LoadedSettings, Settings
 from conduit_local.config.watch import Seen, look, repeat_postponed, watch
 from conduit_local.control.routes import Control
 from conduit_local.control.snapshot import Identity
-from conduit_local.core.errors import Broken, only_error
+from conduit_local.core.errors import Broken, Invalid, only_error
 from conduit_local.core.keys import Scope
 from conduit_local.core.kinds import Kinds, parse_spec, spec_model
 from conduit_local.core.ports import Clock
@@ -134,6 +135,7 @@ async def _serve(
     identity = Identity(
         version=__version__,
         data_dir=str(folder.path),
+        config_dir=str(start.configuration_folder),
         auth=settings.auth,
         testing=settings.testing,
         durability=settings.durability,
@@ -216,9 +218,14 @@ async def _keep_first_key(keys: Keys, folder: DataFolder, environment: Mapping[s
     """The key for CLI and TUI: of the environment, of the last start, or made now; in the data folder, mode 0600."""
     given = environment.get("CONDUIT_LOCAL_API_KEY")
     kept = _read_key(folder.api_key)
-    if given is not None:
-        if not keys.is_live(given):
-            await keys.create("environment", [Scope.ADMIN], given)
+    if given:
+        try:
+            if not keys.is_live(given):
+                await keys.create("environment", [Scope.ADMIN], given)
+        except Invalid as error:
+            source = "environment CONDUIT_LOCAL_API_KEY"
+            problem = FileProblem(file=source, line=None, field="", message=error.message)
+            raise InvalidSettings([problem]) from error
         secret = given
     elif kept is not None and keys.is_live(kept):
         return

@@ -86,6 +86,6 @@ def _event_cursor(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     position, dot, seq = text.partition(".")
-    if not dot or not (position.isdigit() and seq.isdigit()) or len(text) > 40:
+    if not dot or not text.isascii() or not (position.isdigit() and seq.isdigit()) or len(text) > 40:
         raise refusal([Problem(path=("cursor",), message="is not a next_cursor of this list")])
     return min(int(position), 1 << 62), min(int(seq), 1 << 62)

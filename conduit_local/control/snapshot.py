@@ -22,6 +22,7 @@ class Identity:
 
     version: str
     data_dir: str
+    config_dir: str
     auth: str
     testing: bool
     durability: str
@@ -42,6 +43,7 @@ def snapshot(engine: Engine, identity: Identity, url: str, problems: list[dict[s
             "pid": os.getpid(),
             "url": url,
             "data_dir": identity.data_dir,
+            "config_dir": identity.config_dir,
             "auth": identity.auth,
             "testing": identity.testing,
             "uptime_s": (steady_us - engine.started_at_us) // _SECOND_US,
@@ -62,7 +64,7 @@ def snapshot(engine: Engine, identity: Identity, url: str, problems: list[dict[s
             {
                 "id": live.pipeline.id,
                 "name": live.pipeline.name,
-                "pending": engine.log.head(live.pipeline).seq - live.slowest_cursor,
+                "pending": live.pending(engine.log.head(live.pipeline).seq),
             }
             for live in engine.topology.departing()
         ],
@@ -74,7 +76,7 @@ def _pipeline(engine: Engine, live: LivePipeline, now_us: int, steady_us: int) -
     head = engine.log.head(pipeline)
     in_per_s, out_per_s = engine.rates.now(live)
     routes = [_route(route, head, steady_us) for route in live.routes.values()]
-    pending = head.seq - live.slowest_cursor if live.routes else 0
+    pending = live.pending(head.seq)
     last = max((route for route in live.routes.values() if route.last_written_us), key=_written_us, default=None)
     trouble = next((route for route in live.routes.values() if route.health is live.health and route.message), None)
     return {
@@ -101,7 +103,7 @@ def _pipeline(engine: Engine, live: LivePipeline, now_us: int, steady_us: int) -
             {
                 "id": run.id,
                 "trigger": run.trigger,
-                "left": max(0, run.through_seq - live.slowest_cursor),
+                "left": live.pending(run.through_seq),
                 "of": live.behind_at_begin.get(run.number),
             }
             for run in live.runs

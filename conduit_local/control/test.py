@@ -30,7 +30,8 @@ class TestKit:
         freeze, moment, seconds = document.get("freeze"), document.get("set"), document.get("advance")
         if freeze is not None and not isinstance(freeze, bool):
             raise refusal([Problem(path=("freeze",), message="must be true or false")])
-        if seconds is not None and (not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_ADVANCE_S):
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if seconds is not None and not (number and 0 <= seconds <= _MAX_ADVANCE_S):
             raise refusal([Problem(path=("advance",), message="must be seconds, 0 or more")])
         now_us = _time(moment)
         if freeze is not None:

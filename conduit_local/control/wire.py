@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from conduit_local.core.errors import InvalidRequest, TooManyRecords
+from conduit_local.core.errors import InvalidJson, InvalidRequest, TooManyRecords
 from conduit_local.core.event import (
     MAX_EVENTS_PER_REQUEST,
     EventFilter,
@@ -38,8 +38,9 @@ def decode_events(body: bytes, content_type: str) -> NewEvents:
 
     Shape: 1 to 10,000 events.
     """
-    if content_type.startswith(NDJSON):
-        events = [_line(line, place) for place, line in enumerate(body.split(b"\n")) if line.strip()]
+    if content_type.lower().startswith(NDJSON):
+        lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+        events = [_line(line, number, place) for place, (number, line) in enumerate(lines)]
     else:
         events = decode(body, _ARRAY)
     if not events:
@@ -49,9 +50,11 @@ def decode_events(body: bytes, content_type: str) -> NewEvents:
     return many_events(events, body)
 
 
-def _line(line: bytes, place: int) -> NewEvent:
+def _line(line: bytes, number: int, place: int) -> NewEvent:
     try:
         return decode(line, _LINES)
+    except InvalidJson as error:
+        raise InvalidJson(f"line {number} of {error.message}") from None
     except InvalidRequest as error:
         raise refusal(
             [Problem(path=(place, *problem.path), message=problem.message) for problem in error.problems]

@@ -64,8 +64,10 @@ class SteeredClock:
             while (left_us := end_us - self.steady_us()) > 0 and not goal.done():
                 changed = asyncio.ensure_future(self._changed.wait())
                 timeout = None if self._frozen_us is not None else left_us / _SECOND_US
-                await asyncio.wait({goal, changed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
+                try:
+                    await asyncio.wait({goal, changed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    changed.cancel()
             return goal.done()
         finally:
             goal.cancel()

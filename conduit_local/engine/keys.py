@@ -124,19 +124,30 @@ class Keys:
         say(logging.INFO, f"key {key.id} ({key.name}) revoked")
         return revoked
 
+    def holds(self, principal: Principal) -> bool:
+        """Whether whoever was let in once would be let in now: their key is not revoked."""
+        key = self._by_id.get(principal.key_id)
+        return principal is ANYBODY or (key is not None and key.revoked_at_us is None)
+
     def is_live(self, secret: str) -> bool:
         """Whether this is the secret of a live key."""
         return digest_of(secret) in self._live
 
     async def keep_last_used(self) -> None:
         """Write down when keys were last used; once in a while, never for each request."""
-        used, self._used_at_us = self._used_at_us, {}
-        if used:
-            await self._catalog.touch_keys(used)
-            for key_id, at_us in used.items():
+        used = dict(self._used_at_us)
+        if not used:
+            return
+        await self._catalog.touch_keys(used)
+        for key_id, at_us in used.items():
+            if key_id in self._by_id:
                 self._by_id[key_id] = replace(self._by_id[key_id], last_used_at_us=at_us)
+            if self._used_at_us.get(key_id) == at_us:  # else it was used again meanwhile
+                del self._used_at_us[key_id]
 
     def _keep(self, key: ApiKey) -> None:
+        for old in [one.id for one in self._by_id.values() if one.digest == key.digest]:
+            del self._by_id[old]  # revoked, and given anew through the environment
         self._by_id[key.id] = key
         if key.revoked_at_us is None:
             self._live[key.digest] = (key.digest, Principal(key_id=key.id, allowed=allowed_by(key.scopes)))

@@ -227,7 +227,7 @@ class Manage:
     def _keep_run(live: LivePipeline, run: Run) -> None:
         live.runs.append(run)
         live.runs.sort(key=lambda one: (one.through_seq, one.number))
-        live.behind_at_begin[run.number] = run.through_seq - live.slowest_cursor
+        live.behind_at_begin[run.number] = live.pending(run.through_seq)
 
     def _hurry(self, live: LivePipeline) -> None:
         """A person asked: routes that wait for their next attempt try at once."""

@@ -35,6 +35,7 @@ class Rates:
         self._log = log
         self._clock = clock
         self._tracks: dict[PipelineNumber, _Track] = {}
+        self._begun = False
 
     async def run(self) -> None:
         """Sample, for ever."""
@@ -47,11 +48,14 @@ class Rates:
         seen: dict[PipelineNumber, _Track] = {}
         for live in self._topology:
             accepted, delivered = self._counts(live)
-            track = self._tracks.get(live.number) or _Track(accepted, delivered)
+            track = self._tracks.get(live.number)
+            if track is None:  # it was there at the start, with all it had accepted before; or it was made just now
+                track = _Track(0, 0) if self._begun else _Track(accepted, delivered)
             track.samples.append(Sample(accepted - track.accepted, delivered - track.delivered, accepted - delivered))
             track.accepted, track.delivered = accepted, delivered
             seen[live.number] = track
         self._tracks = seen
+        self._begun = True
 
     def history(self, live: LivePipeline, seconds: int) -> list[Sample]:
         """The last samples, the oldest first; fewer where the appliance has not run that long."""
@@ -69,5 +73,6 @@ class Rates:
         )
 
     def _counts(self, live: LivePipeline) -> tuple[int, int]:
-        before = live.pipeline.first_seq - 1
-        return self._log.head(live.pipeline).seq - before, live.slowest_cursor - before
+        head_seq = self._log.head(live.pipeline).seq
+        accepted = head_seq - live.pipeline.first_seq + 1
+        return accepted, accepted - live.pending(head_seq)

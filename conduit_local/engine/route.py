@@ -20,6 +20,7 @@ from conduit_local.core.pipeline import Health, State
 from conduit_local.core.ports import BatchEnd, Bell, Catalog, Clock, Destinations, Log
 from conduit_local.core.retry import Backoff
 from conduit_local.core.run import RunLine
+from conduit_local.core.units import size_text
 from conduit_local.engine.journal import LOGGER, say
 from conduit_local.engine.topology import LivePipeline, LiveRoute
 
@@ -194,7 +195,7 @@ class Route:
         took_ms = (clock.steady_us() - began_us) // 1000
         name = batch.key.rsplit("/", 1)[-1]
         rows = "1 row" if batch.count == 1 else f"{batch.count:,} rows"
-        line = f"{rows} {_size_text(written.size_bytes)} in {took_ms}ms -> {name}"
+        line = f"{rows} {size_text(written.size_bytes)} in {took_ms}ms -> {name}"
         at_us = clock.now_us()
         self._unclosed = BatchEnd(
             batch=batch, written=written, at_us=at_us, line=RunLine(at_us=at_us, level="INFO", message=line)
@@ -319,11 +320,3 @@ class Route:
             )
         self._route.oldest_us = found.received_at_us
         return found.parts
-
-
-def _size_text(size_bytes: int) -> str:
-    if size_bytes < 1_000:
-        return f"{size_bytes}B"
-    if size_bytes < 1_000_000:
-        return f"{size_bytes / 1_000:.1f}kB"
-    return f"{size_bytes / 1_000_000:.1f}MB"

@@ -44,6 +44,11 @@ class LiveRoute:
     last_key: str | None = None
     ended: bool = False
 
+    def pending(self, through_seq: int) -> int:
+        """How many events up to `through_seq` it has still to deliver; what comes behind its own end never counts."""
+        end = through_seq if self.through_seq is None else min(through_seq, self.through_seq)
+        return max(0, end - self.cursor)
+
 
 @dataclass(slots=True, kw_only=True)
 class LivePipeline:
@@ -76,6 +81,10 @@ class LivePipeline:
     def slowest_cursor(self) -> int:
         """What every route has delivered."""
         return min(route.cursor for route in self.routes.values()) if self.routes else self.pipeline.first_seq - 1
+
+    def pending(self, through_seq: int) -> int:
+        """How many events up to `through_seq` are still to be delivered, by the route that has most of them to do."""
+        return max((route.pending(through_seq) for route in self.routes.values()), default=0)
 
     def has_reached(self, seq: int) -> bool:
         """Whether every route has delivered up to `seq`, or as far as it goes."""

@@ -53,6 +53,9 @@ def coded_error(error: ConduitError) -> web.Response:
     status = status_of(error)
     code, message = (error.code, error.message) if status != 500 else ("internal_error", UNEXPECTED)
     said: dict[str, object] = {"code": code, "message": message}
-    if isinstance(error, errors.Invalid) and error.problems:
-        said["details"] = {problem.field: problem.message for problem in error.problems}
+    details = (
+        {one.field: one.message for one in error.problems if one.path} if isinstance(error, errors.Invalid) else {}
+    )
+    if details:
+        said["details"] = details
     return json_answer({"error": said}, status, headers_of(error))
