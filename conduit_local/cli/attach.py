@@ -12,9 +12,7 @@ from typing import Any
 
 import click
 
-from conduit_local.cli.common import FAILED, Failure
-
-_START_S = 30.0
+from conduit_local.cli.common import FAILED, Failure, has_terminal
 
 
 def ui_options(function: Any) -> Any:
@@ -46,8 +44,12 @@ def attach(
 
 def require_terminal() -> None:
     """Raises: Failure where there is none."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise Failure("the terminal UI needs a terminal; without one: conduit-local status", FAILED)
+    if not has_terminal():
+        raise Failure(
+            "the terminal UI needs a terminal (for input, output and errors; TERM=dumb is none); "
+            "without one: conduit-local status",
+            FAILED,
+        )
 
 
 def run_ui(
@@ -59,20 +61,26 @@ def run_ui(
     rate: float | None = None,
     owns_appliance: bool = False,
 ) -> str | None:
-    """Run the UI until it is quit; returns `stop`, `leave` or None."""
+    """Run the UI until it is quit; returns `stop`, `leave` or None. Raises: Failure when the UI itself fails."""
     from conduit_local.tui.app import ConduitApp, Options
+    from conduit_local.tui.terminal import end_with_terminal
 
+    end_with_terminal()
     hertz = rate or (1.0 if os.environ.get("SSH_CONNECTION") else 2.0)
     options = Options(
         url=url,
         key=key,
         interval_ms=max(250, round(1_000 / hertz)),
         read_only=read_only,
-        ascii_only=ascii_only,
+        ascii_only=ascii_only or "utf" not in sys.stderr.encoding.lower(),
         owns_appliance=owns_appliance,
         keys=_other_keys(),
     )
-    return ConduitApp(options).run()
+    app = ConduitApp(options)
+    answer = app.run()
+    if app.return_code:
+        raise Failure("the terminal UI has failed, as said above; the appliance is not touched by that", FAILED)
+    return answer
 
 
 def _other_keys() -> Mapping[str, str] | None:
@@ -145,16 +153,22 @@ def own_or_running() -> int:
 
     Returns the exit code.
     """
-    from conduit_local.client.find import default_data_folder, find_appliance, is_running
+    from conduit_local.cli.serve import usual_data_folder
+    from conduit_local.client.find import find_appliance, is_running
 
-    folder = Path(os.environ.get("CONDUIT_LOCAL_DATA_DIR") or default_data_folder())
+    folder = usual_data_folder()
     if is_running(folder):
         place = find_appliance(None, None, folder, os.environ)
         run_ui(place.url, place.key)
         return 0
     child = start_appliance([], {"CONDUIT_LOCAL_LOG_FILE": "appliance.log", **os.environ})
     place = find_appliance(child.url, None, folder, os.environ)
-    return end_of(child, run_ui(child.url, place.key, owns_appliance=True))
+    try:
+        answer = run_ui(child.url, place.key, owns_appliance=True)
+    except Failure:
+        end_of(child, None)
+        raise
+    return end_of(child, answer)
 
 
 def end_of(child: Child, answer: str | None) -> int:

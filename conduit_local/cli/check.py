@@ -9,6 +9,8 @@ import click
 
 from conduit_local.cli.common import USAGE, Failure
 
+SETTINGS = "conduit-local.yaml"
+
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True), required=False)
@@ -17,12 +19,14 @@ def check(path: Path | None, data_dir: Path | None) -> None:
     """
     Validate settings and pipelines, and the data folder.
 
-    PATH is a configuration folder or one pipeline file; left out, the folder that serve would use. Exit code 2 when
-    anything is wrong; each problem is printed with its file and line.
+    PATH is a configuration folder, its conduit-local.yaml or one pipeline file; left out, the folder that serve would
+    use. Exit code 2 when anything is wrong; each problem is printed with its file and line.
     """
     from conduit_local.cli.serve import default_configuration_folder
 
     target = (path or default_configuration_folder()).absolute()
+    if target.name == SETTINGS:
+        target = target.parent
     problems, good = _check_file(target) if target.is_file() else _check_folder(target)
     if data_dir is not None:
         problems += _check_data(data_dir.absolute())
@@ -83,6 +87,8 @@ def _check_data(folder: Path) -> list[str]:
     """Whether an appliance could start there; the folder is left as it is."""
     if not folder.exists():
         parent = next((one for one in folder.parents if one.exists()), None)
+        if parent and not parent.is_dir():
+            return [f"{folder}: cannot be made: {parent} is not a folder"]
         return [] if parent and os.access(parent, os.W_OK) else [f"{folder}: cannot be made: no permission"]
     if not folder.is_dir():
         return [f"{folder}: is not a folder"]

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from conduit_local.core.plain import plain, shorten
+from conduit_local.core.units import span_text
 
 FAILED, USAGE, NOT_REACHABLE, FOLDER_IN_USE, IO_ERROR = 1, 2, 3, 4, 74
 
@@ -28,6 +29,12 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         """On standard error, with nothing around it."""
         click.echo(f"conduit-local: {self.format_message()}", file=file or sys.stderr)
+
+
+def has_terminal() -> bool:
+    """Whether the terminal UI can run: keys come from standard input, and Textual draws on standard error."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return os.environ.get("TERM") != "dumb" and all(stream is not None and stream.isatty() for stream in streams)
 
 
 def run_cli(command: click.Command, args: Sequence[str] | None) -> int:
@@ -53,10 +60,6 @@ def run_cli(command: click.Command, args: Sequence[str] | None) -> int:
         for field, text in error.details.items():
             click.echo(f"  {plain(field)}: {plain(text)}", err=True)
         return FAILED
-    except BrokenPipeError:
-        # the reader of a pipe went away; nothing more can be said there
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         click.echo(f"conduit-local: {error.strerror or error}{where}", err=True)
@@ -87,6 +90,20 @@ def as_json(function: F) -> F:
     return click.option("--json", "json_", is_flag=True, help="Print JSON, for scripts.")(function)
 
 
+def read_json(content: bytes) -> Any:
+    """
+    JSON as the appliance will read it, to look at its shape; numbers are left as text. Raises: ValueError.
+    """
+    try:
+        return json.loads(content.decode(), parse_int=str, parse_float=str, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
 def print_json(value: Any) -> None:
     """One JSON document."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
@@ -111,24 +128,4 @@ def ago(at: str | None, now: str) -> str:
         return "-"
     from datetime import datetime
 
-    return span((datetime.fromisoformat(now) - datetime.fromisoformat(at)).total_seconds())
-
-
-def span(seconds: float | None) -> str:
-    """A duration for people, in its largest unit."""
-    if seconds is None:
-        return "-"
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{max(0, int(seconds))}s"
-
-
-def size_text(size_bytes: int) -> str:
-    """Bytes for people."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1_000 or unit == "GB":
-            return f"{size:.0f}{unit}" if unit == "B" else f"{size:.1f}{unit}"
-        size /= 1_000
-    raise AssertionError("unreachable")
+    return span_text((datetime.fromisoformat(now) - datetime.fromisoformat(at)).total_seconds())

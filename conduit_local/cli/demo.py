@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from conduit_local.cli.attach import Child, run_ui, start_appliance, ui_options
-from conduit_local.cli.common import Failure
+from conduit_local.cli.common import Failure, has_terminal
 
 EXAMPLE_KEY = "ck_live_8Hx2Qm4Rt9Vn0Lb"
 """The key of the events API's examples; good enough for a folder that is thrown away, on loopback."""
@@ -41,7 +41,7 @@ def demo(
         child = start_appliance(arguments, environment)
         try:
             with _traffic(child, environment["CONDUIT_LOCAL_API_KEY"], config, speed, None if keep else data):
-                if headless or not (sys.stdin.isatty() and sys.stdout.isatty()):
+                if headless or not has_terminal():
                     _headless(child, data, environment["CONDUIT_LOCAL_API_KEY"])
                 else:
                     key = environment["CONDUIT_LOCAL_API_KEY"]

@@ -1,12 +1,13 @@
 """`events`: send, list, show, tail."""
 
 import json
+import os
 import sys
 from typing import Any
 
 import click
 
-from conduit_local.cli.common import USAGE, Failure, as_json, print_json, print_table, reaches_appliance
+from conduit_local.cli.common import USAGE, Failure, as_json, print_json, print_table, reaches_appliance, read_json
 from conduit_local.client.control import ControlClient
 from conduit_local.core.plain import plain, shorten
 
@@ -27,13 +28,13 @@ def send(
     client: ControlClient, pipeline: str, event_type: str, payload: str | None, idempotency_key: str | None, json_: bool
 ) -> None:
     """Send one event. PAYLOAD is a JSON object; left out, it is read from standard input."""
-    text = payload if payload is not None else sys.stdin.read()
+    content = sys.stdin.buffer.read() if payload is None else os.fsencode(payload)
     try:
-        json.loads(text)
+        read_json(content)
     except ValueError as error:
         raise Failure(f"the payload is not JSON: {error}", USAGE) from error
-    line = f'{{"event_type":{json.dumps(event_type)},"payload":{" ".join(text.split(chr(10)))}}}'
-    answer = client.send(pipeline, line.encode(), "application/x-ndjson", idempotency_key)
+    line = b'{"event_type":%s,"payload":%s}' % (json.dumps(event_type).encode(), content.replace(b"\n", b" "))
+    answer = client.send(pipeline, line, "application/x-ndjson", idempotency_key)
     if json_:
         print_json(answer)
     else:

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
@@ -53,7 +54,11 @@ class _ToStream(_Quiet, logging.StreamHandler[IO[str]]):
 
 
 class _ToFile(_Quiet, RotatingFileHandler):
-    """A file that is rotated."""
+    """A file that is rotated. It is opened at the first line: the data folder it may lie in is made before."""
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
 
 
 def handler_for(form: str, path: Path | None) -> logging.Handler:
@@ -61,7 +66,6 @@ def handler_for(form: str, path: Path | None) -> logging.Handler:
     if path is None:
         handler: logging.Handler = _ToStream(sys.stderr)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
         handler = _ToFile(path, maxBytes=_ROTATE_BYTES, backupCount=_KEPT_FILES, encoding="utf-8", delay=True)
     handler.setFormatter(_Json() if form == "json" else _Text())
     return handler

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -84,6 +85,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """The console script."""
     from conduit_local.cli.common import run_cli
 
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal that lacks a letter is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run_cli(cli, args))
 
 

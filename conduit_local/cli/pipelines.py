@@ -1,13 +1,19 @@
 """`pipelines`: list, show, apply, pause, resume, drain, flush, delete."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from conduit_local.cli.common import FAILED, USAGE, Failure, as_json, print_json, print_table, reaches_appliance
 from conduit_local.client.control import ControlClient
+from conduit_local.client.errors import Refusal
+from conduit_local.core.plain import plain
+
+if TYPE_CHECKING:
+    from conduit_local.config.documents import Document
 
 _POLL_S = 0.1
 
@@ -78,16 +84,36 @@ def apply(client: ControlClient, file: Path, json_: bool) -> None:
     from conduit_local.config.documents import DocumentError, read_document
 
     try:
-        document = read_document(file, str(file), os.environ).value
+        document = read_document(file, str(file), os.environ)
     except DocumentError as error:
         raise Failure(str(error), USAGE) from error
-    if not isinstance(document, dict) or not isinstance(document.get("name"), str):
+    value = document.value
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         raise Failure(f"{file}: a pipeline needs at least a name:\n  name: orders", USAGE)
-    found = client.apply(document["name"], document)
+    try:
+        found = client.apply(value["name"], value)
+    except Refusal as refusal:
+        if not refusal.details:
+            raise
+        problems = "\n".join(_placed(document, refusal.details))
+        raise Failure(f"the configuration is not valid\n{problems}", USAGE) from refusal
     if json_:
         print_json(found)
     else:
         click.echo(f"{found['name']} ({found['id']}): {found['state']}")
+
+
+def _placed(document: "Document", details: dict[str, str]) -> Iterator[str]:
+    """What the appliance found wrong, each at the line of its field or of the nearest one around it."""
+    from conduit_local.config.documents import FileProblem
+    from conduit_local.core.problems import Problem
+
+    lines = {Problem(path=path, message="").field: line for path, line in document.lines.items()}
+    for field, message in details.items():
+        around = field
+        while around and around not in lines:
+            around = around[: max(around.rfind("."), around.rfind("["), 0)]
+        yield plain(str(FileProblem(file=document.file, line=lines.get(around), field=field, message=message)))
 
 
 def _order(verb: str, text: str, *, waits_for: str | None = None) -> None:

@@ -5,15 +5,17 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
-from conduit_local.cli.common import Failure, reaches_appliance
+from conduit_local.cli.common import Failure, reaches_appliance, read_json
 from conduit_local.client.control import ControlClient
 from conduit_local.client.errors import Refusal, Unreachable
 
 _AT_ONCE = 100
+_MOST_BYTES = 8 * 1024**2
+"""A quarter of what a request may have."""
 _TRIES = 8
 
 
@@ -38,35 +40,39 @@ def replay(
     type and payload are taken; any other object is sent as a payload. Requests carry idempotency keys made from the
     file's content and place, so a replay that was cut short and is started again within 24 hours sends nothing twice.
     """
-    sent, began = 0, time.monotonic()
+    sent, before, began = 0, 0, time.monotonic()
     seen = hashlib.blake2b(f"{pipeline} {event_type} {batch}".encode(), digest_size=16)
     for lines in _groups(file, batch, event_type):
         body = b"\n".join(lines)
         seen.update(body)
-        _send(client, pipeline, body, f"replay-{seen.hexdigest()}")
+        answer = _send(client, pipeline, body, f"replay-{seen.hexdigest()}")
         sent += len(lines)
+        before += len(lines) if answer["replayed"] else 0
         if rate is not None:
             time.sleep(max(0.0, began + sent / rate - time.monotonic()))
     took_s = max(time.monotonic() - began, 1e-9)
-    click.echo(f"{sent:,} events accepted in {took_s:.1f}s ({sent / took_s:,.0f}/s)")
+    known = f", {before:,} of them before" if before else ""
+    click.echo(f"{sent:,} events accepted in {took_s:.1f}s ({sent / took_s:,.0f}/s){known}")
 
 
 def _groups(file: BinaryIO, size: int, event_type: str) -> Iterator[list[bytes]]:
     group: list[bytes] = []
+    held_bytes = 0
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
         group.append(_event(line, number, event_type, Path(file.name).name))
-        if len(group) == size:
+        held_bytes += len(line)
+        if len(group) == size or held_bytes > _MOST_BYTES:
             yield group
-            group = []
+            group, held_bytes = [], 0
     if group:
         yield group
 
 
 def _event(line: bytes, number: int, event_type: str, name: str) -> bytes:
     try:
-        value = json.loads(line)
+        value = read_json(line)
     except ValueError as error:
         raise Failure(f"{name}:{number}: not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -76,14 +82,14 @@ def _event(line: bytes, number: int, event_type: str, name: str) -> bytes:
     return b'{"event_type":%s,"payload":%s}' % (json.dumps(event_type).encode(), line.strip())
 
 
-def _send(client: ControlClient, pipeline: str, body: bytes, key: str) -> None:
+def _send(client: ControlClient, pipeline: str, body: bytes, key: str) -> dict[str, Any]:
     """Send until there is an answer; a repeat makes no second event."""
     for attempt in range(_TRIES):
         try:
-            client.send(pipeline, body, "application/x-ndjson", key)
-            return
+            return client.send(pipeline, body, "application/x-ndjson", key)
         except (Refusal, Unreachable) as error:
             if attempt == _TRIES - 1 or (isinstance(error, Refusal) and not error.repeatable):
                 raise
             asked = (error.retry_after_s or 0) if isinstance(error, Refusal) else 0
             time.sleep(max(asked, min(5.0, 0.2 * 2.0**attempt)))
+    raise AssertionError("unreachable")

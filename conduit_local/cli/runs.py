@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from conduit_local.cli.common import as_json, print_json, print_table, reaches_appliance, size_text
+from conduit_local.cli.common import as_json, print_json, print_table, reaches_appliance
 from conduit_local.client.control import ControlClient
 from conduit_local.core.plain import plain
+from conduit_local.core.units import size_text
 
 
 @click.group()
@@ -28,7 +29,7 @@ def list_(client: ControlClient, json_: bool, **query: Any) -> None:
         print_json(page)
         return
     print_table(
-        ["RUN", "PIPELINE", "TRIGGER", "STATE", "STARTED", "ROWS", "SIZE", "MS", "TRIES", "OBJECT OR ERROR"],
+        ["RUN", "PIPELINE", "TRIGGER", "STATE", "STARTED", "ROWS", "SIZE", "MS", "RETRIES", "OBJECT OR ERROR"],
         [
             (
                 one["id"],
@@ -39,12 +40,12 @@ def list_(client: ControlClient, json_: bool, **query: Any) -> None:
                 f"{one['rows']:,}",
                 size_text(one["size_bytes"]),
                 one["duration_ms"],
-                one["attempts"],
+                max(0, one["attempts"] - one["batches"]),
                 one["error"] or one["object_key"],
             )
             for one in page["data"]
         ],
-        right=("ROWS", "SIZE", "MS", "TRIES"),
+        right=("ROWS", "SIZE", "MS", "RETRIES"),
     )
 
 

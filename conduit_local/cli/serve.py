@@ -4,11 +4,14 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from conduit_local.cli.common import FAILED, FOLDER_IN_USE, IO_ERROR, USAGE, Failure
+from conduit_local.cli.common import FAILED, FOLDER_IN_USE, IO_ERROR, USAGE, Failure, has_terminal
+
+if TYPE_CHECKING:
+    from conduit_local.config.settings import LoadedSettings
 
 _OPTIONS = {
     "host": ("host", "CONDUIT_LOCAL_HOST"),
@@ -113,8 +116,15 @@ def run_in_foreground(ctx: click.Context, options: dict[str, Any]) -> None:
 
 
 def prepare(ctx: click.Context, options: dict[str, Any]) -> Any:
-    """Settings and folders out of flags, environment and files. Raises: InvalidSettings."""
+    """What `serve` starts with, out of flags, environment and files. Raises: InvalidSettings."""
     from conduit_local.app import Start
+
+    loaded, data, folder = settings_and_folders(ctx, options)
+    return Start(loaded=loaded, data_folder=data, configuration_folder=folder, environment=dict(os.environ))
+
+
+def settings_and_folders(ctx: click.Context, options: dict[str, Any]) -> tuple["LoadedSettings", Path, Path]:
+    """The settings, the data folder and the configuration folder. Raises: InvalidSettings."""
     from conduit_local.client.find import default_data_folder
     from conduit_local.config.settings import Given, load_settings
 
@@ -132,9 +142,25 @@ def prepare(ctx: click.Context, options: dict[str, Any]) -> Any:
     if data is None:
         said = loaded.settings.data_dir
         data = folder / said if said else default_data_folder()
-    return Start(
-        loaded=loaded, data_folder=Path(data).absolute(), configuration_folder=folder, environment=dict(os.environ)
-    )
+    data = Path(data).absolute()
+    if (
+        options.get("config_dir") and not folder.is_dir() and not data.exists()
+    ):  # a later start goes on with what it knows
+        raise Failure(
+            f"--config-dir {folder}: there is no such folder; it holds conduit-local.yaml and pipelines/", USAGE
+        )
+    return loaded, data, folder
+
+
+def usual_data_folder() -> Path:
+    """The data folder of a `serve` without flags, started here and now. Raises: Failure."""
+    from conduit_local.config.settings import InvalidSettings
+
+    with serve.make_context("serve", []) as context:
+        try:
+            return settings_and_folders(context, context.params)[1]
+        except InvalidSettings as error:
+            raise Failure(f"the configuration is not valid\n{error}", USAGE) from error
 
 
 def default_configuration_folder() -> Path:
@@ -151,8 +177,9 @@ def default_configuration_folder() -> Path:
 @click.pass_context
 def appliance_with_ui(ctx: click.Context) -> None:
     """The appliance as a child of this process, and the terminal UI on it."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        ctx.invoke(serve)
+    if not has_terminal():
+        with serve.make_context("serve", [], parent=ctx.parent) as context:  # reads the environment, as `serve` does
+            serve.invoke(context)
         return
     from conduit_local.cli.attach import own_or_running
 

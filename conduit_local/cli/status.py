@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from conduit_local.cli.common import ago, as_json, print_json, print_table, reaches_appliance, size_text, span
+from conduit_local.cli.common import ago, as_json, print_json, print_table, reaches_appliance
 from conduit_local.client.control import ControlClient
 from conduit_local.core.plain import plain
+from conduit_local.core.units import size_text, span_text
 
 
 @click.command()
@@ -32,7 +33,7 @@ def status(client: ControlClient, watch: bool, json_: bool) -> None:
 def _show(snapshot: dict[str, Any]) -> None:
     appliance, store, totals = snapshot["appliance"], snapshot["store"], snapshot["totals"]
     ledger = "ok" if snapshot["ledger_closes"] else "DOES NOT CLOSE"
-    up = span(appliance["uptime_s"])
+    up = span_text(appliance["uptime_s"])
     click.echo(f"conduit-local {appliance['version']} | {appliance['url']} | up {up} | ledger {ledger}")
     click.echo(
         f"in {totals['in_per_s']:,.0f}/s  out {totals['out_per_s']:,.0f}/s  pending {totals['pending']:,}"
@@ -58,7 +59,7 @@ def _show(snapshot: dict[str, Any]) -> None:
                 f"{one['in_per_s']:,.0f}",
                 f"{one['out_per_s']:,.0f}",
                 f"{one['pending']:,}",
-                span(one["oldest_s"]),
+                span_text(one["oldest_s"]),
                 one["errors_per_minute"],
                 ago(one["last_written_at"], snapshot["time"]),
                 one["message"] or "",

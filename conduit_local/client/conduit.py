@@ -14,7 +14,6 @@ Source: S0.11.
 """
 
 import asyncio
-import json
 import os
 import random
 import time
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from conduit_local.client.errors import Refusal, Unreachable
 from conduit_local.client.find import DEFAULT_URL
-from conduit_local.client.wire import Wire
+from conduit_local.client.wire import Wire, header_value, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +52,11 @@ class Conduit:
     def __init__(
         self, token: str | None = None, base_url: str | None = None, *, timeout_s: float = 30.0, retries: int = 5
     ) -> None:
-        """`token` is taken from `CONDUIT_TOKEN`, `base_url` from `CONDUIT_URL` when left out."""
+        """
+        `token` is taken from `CONDUIT_TOKEN`, `base_url` from `CONDUIT_URL` when left out.
+
+        Raises: Unreachable when `base_url` is no URL.
+        """
         self._wire = Wire(_url(base_url), token or os.environ.get("CONDUIT_TOKEN"), timeout_s)
         self._retries = retries
 
@@ -92,7 +95,7 @@ class AsyncConduit:
     def __init__(
         self, token: str | None = None, base_url: str | None = None, *, timeout_s: float = 30.0, retries: int = 5
     ) -> None:
-        self._url = _url(base_url).rstrip("/") + _PATH
+        self._url = Wire(_url(base_url), None).url + _PATH
         self._token = token or os.environ.get("CONDUIT_TOKEN")
         self._timeout_s = timeout_s
         self._retries = retries
@@ -131,25 +134,16 @@ class AsyncConduit:
 
         if self._session is None:
             headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+            header_value("Authorization", headers.get("Authorization", ""))
             self._session = aiohttp.ClientSession(
                 headers=headers, timeout=aiohttp.ClientTimeout(total=self._timeout_s), trust_env=False
             )
         try:
             async with self._session.post(self._url, json=body, allow_redirects=False) as response:
-                value = json.loads(await response.read())
-                if response.status == 200:
-                    return _accepted(value)
-                said = value["error"]
-                retry_after = response.headers.get("Retry-After", "")
-                raise Refusal(
-                    response.status,
-                    said["code"],
-                    said["message"],
-                    said.get("details", {}),
-                    int(retry_after) if retry_after.isdigit() else None,
-                )
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            raise Unreachable(f"no appliance answers at {self._url}: {error}") from error
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unreachable(f"no appliance answers at {self._url}: {str(error) or 'timed out'}") from error
+        return _accepted(value_of(self._url, response.status, response.reason, response.headers, content))
 
 
 def _url(base_url: str | None) -> str:
@@ -169,13 +163,16 @@ def _body(
 
 def _accepted(value: "Mapping[str, Any]") -> Accepted:
     """The fields that are promised; an answer may hold more."""
-    return Accepted(
-        event_id=value["event_id"],
-        pipeline_id=value["pipeline_id"],
-        event_type=value["event_type"],
-        status=value["status"],
-        received_at=value["received_at"],
-    )
+    try:
+        return Accepted(
+            event_id=value["event_id"],
+            pipeline_id=value["pipeline_id"],
+            event_type=value["event_type"],
+            status=value["status"],
+            received_at=value["received_at"],
+        )
+    except KeyError as error:
+        raise Unreachable("what answers is no appliance") from error
 
 
 def _wait_s(attempt: int, error: Refusal | Unreachable) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from conduit_local.client.errors import Unreachable
+
 DEFAULT_URL = "http://127.0.0.1:8642"
 
 
@@ -28,12 +30,16 @@ def find_appliance(url: str | None, key: str | None, data_folder: Path | None, e
     """
     The appliance to talk to.
 
-    URL: given, `CONDUIT_URL`, what the data folder says of a process that is alive, the default. Key: given,
-    `CONDUIT_TOKEN`, that of the data folder.
+    URL: given, or that of the process that serves the given data folder; else `CONDUIT_URL`, that of the usual data
+    folder, the default. Key: given, `CONDUIT_TOKEN`, that of the data folder.
+    Raises: Unreachable when nobody serves the given data folder.
     """
     folder = data_folder or Path(environment.get("CONDUIT_LOCAL_DATA_DIR") or default_data_folder())
+    found = url or (environment.get("CONDUIT_URL") if data_folder is None else None) or _announced(folder)
+    if found is None and data_folder is not None:  # what listens on the default port is somebody else's
+        raise Unreachable(f"no appliance serves the data folder {folder}; start one, or name its URL with --url")
     return Place(
-        url=url or environment.get("CONDUIT_URL") or _announced(folder) or DEFAULT_URL,
+        url=found or DEFAULT_URL,
         key=key or environment.get("CONDUIT_TOKEN") or _kept_key(folder),
     )
 
@@ -50,7 +56,7 @@ def _announced(folder: Path) -> str | None:
         return str(said["url"])
     except PermissionError:  # the process is there, and another user's
         return str(said["url"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, OverflowError, ValueError, KeyError, TypeError):
         return None
 
 

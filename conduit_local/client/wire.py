@@ -2,26 +2,42 @@
 
 import http.client
 import json
+import math
+import select
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from conduit_local.client.errors import Refusal, Unreachable
+
+_MAX_DIGITS = 4_300  # Python neither reads nor prints a longer whole number
+
+
+class Headers(Protocol):
+    """The headers of an answer, whoever read them."""
+
+    def get(self, name: str, /) -> str | None:
+        """One header, its name in any case."""
+        ...
 
 
 class Wire:
     """A connection to one appliance, kept open between requests. Not for several threads at once."""
 
     def __init__(self, url: str, key: str | None, timeout_s: float = 30.0) -> None:
-        self.url = url.rstrip("/")
+        self.url = (url if "//" in url else f"http://{url}").rstrip("/")
         self._key = key
         self._timeout_s = timeout_s
         self._kept: http.client.HTTPConnection | None = None
-        parts = urlsplit(self.url if "//" in self.url else f"http://{self.url}")
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(self.url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in {"http", "https"}:
             raise Unreachable(f"{url!r} is not the URL of an appliance; it looks like http://127.0.0.1:8642")
         self._https = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = host, port
         self._path = parts.path.rstrip("/")
 
     def close(self) -> None:
@@ -42,7 +58,7 @@ class Wire:
         """
         Send a request, return the JSON of its answer. `body` is sent as JSON, bytes as they are.
 
-        A kept connection that the other side closed in the meantime is opened again once, before anything was sent.
+        A kept connection that the other side closed in the meantime is opened again, before anything is sent.
         Raises: Unreachable, Refusal.
         """
         response = self._exchange(method, path, body, query, headers)
@@ -53,7 +69,7 @@ class Wire:
             raise Unreachable(f"{self.url} was cut off: {error}") from error
         if response.will_close:
             self.close()
-        return _value(response, content)
+        return value_of(self.url, response.status, response.reason, response.headers, content)
 
     def listen(self, path: str, query: Mapping[str, object]) -> Iterator[tuple[str, Any]]:
         """
@@ -61,18 +77,19 @@ class Wire:
         """
         response = self._exchange("GET", path, None, query, {"Accept": "text/event-stream"})
         if response.status != 200:
-            _value(response, response.read())
-        name, data = "", ""
+            value_of(self.url, response.status, response.reason, response.headers, response.read())
+        name, data, rest = "", "", b""
         try:
-            for raw in response:
-                line = raw.decode("utf-8", "replace").rstrip("\r\n")
-                if line.startswith("event: "):
-                    name = line[7:]
-                elif line.startswith("data: "):
-                    data += line[6:]
-                elif not line and data:
-                    yield name, json.loads(data)
-                    name, data = "", ""
+            while block := response.read1(65_536):  # not by lines: `readline` takes a cut for an end
+                *lines, rest = (rest + block).split(b"\n")
+                for line in (raw.decode("utf-8", "replace").rstrip("\r") for raw in lines):
+                    if line.startswith("event: "):
+                        name = line[7:]
+                    elif line.startswith("data: "):
+                        data += line[6:]
+                    elif not line and data:
+                        yield name, _read(data)
+                        name, data = "", ""
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"{self.url} was cut off: {error}") from error
         finally:
@@ -88,31 +105,34 @@ class Wire:
         headers: Mapping[str, str] | None,
     ) -> http.client.HTTPResponse:
         wanted = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        target = self._path + path + (f"?{urlencode(wanted)}" if wanted else "")
+        target = self._path + path + (f"?{urlencode(wanted, errors='surrogateescape')}" if wanted else "")
         sent = {"Accept": "application/json", **(headers or {})}
         if self._key:
             sent["Authorization"] = f"Bearer {self._key}"
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         if content is not None:
             sent.setdefault("Content-Type", "application/json")
+        encoded = {name: header_value(name, value) for name, value in sent.items()}
         fresh = self._kept is None
         try:
             connection = self._connection()
             try:
-                connection.request(method, target, content, sent)
+                connection.request(method, target, content, encoded)
                 return connection.getresponse()
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 self.close()
                 if fresh or method == "POST":
                     raise
                 connection = self._connection()
-                connection.request(method, target, content, sent)
+                connection.request(method, target, content, encoded)
                 return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Unreachable(f"no appliance answers at {self.url}: {error}") from error
 
     def _connection(self) -> http.client.HTTPConnection:
+        if self._kept is not None and _was_closed(self._kept):
+            self.close()
         if self._kept is None:
             kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
             self._kept = kind(self._host, self._port, timeout=self._timeout_s)
@@ -121,23 +141,62 @@ class Wire:
 
 def segment(text: str) -> str:
     """`text` as one segment of a path."""
-    return quote(text, safe="")
+    return quote(text, safe="", errors="surrogateescape")
 
 
-def _value(response: http.client.HTTPResponse, content: bytes) -> Any:
+def header_value(name: str, value: str) -> bytes:
+    """A header as it is sent. Raises: Refusal where it holds what no header can, a line break above all."""
+    if any(char < " " or char == "\x7f" for char in value):
+        message = f"the header {name} cannot hold a line break or another control character"
+        raise Refusal(400, "invalid_request", message, {}, None)
+    return value.encode("utf-8", "surrogateescape")
+
+
+def value_of(url: str, status: int, reason: str | None, headers: Headers, content: bytes) -> Any:
+    """
+    The JSON object of an answer.
+
+    Raises: Refusal for an error; Unreachable where what answers is no appliance.
+    """
     try:
-        value = json.loads(content) if content else None
-    except ValueError:
+        value = _read(content)
+    except (ValueError, RecursionError):
         value = None
-    if 200 <= response.status < 300:
+    if 200 <= status < 300:
+        if not isinstance(value, dict):
+            raise Unreachable(f"what answers at {url} is no appliance")
         return value
     error = value.get("error") if isinstance(value, dict) else None
     said = error if isinstance(error, dict) else {}
-    retry_after = response.headers.get("Retry-After", "")
+    details = said.get("details")
+    retry_after = headers.get("Retry-After") or ""
     raise Refusal(
-        response.status,
+        status,
         str(said.get("code", "error")),
-        str(said.get("message", response.reason)),
-        {str(name): str(text) for name, text in said.get("details", {}).items()},
-        int(retry_after) if retry_after.isdigit() else None,
+        str(said.get("message") or reason or f"status {status}"),
+        {str(name): str(text) for name, text in details.items()} if isinstance(details, dict) else {},
+        int(retry_after) if retry_after.isascii() and retry_after.isdecimal() else None,
     )
+
+
+def _was_closed(connection: http.client.HTTPConnection) -> bool:
+    """Whether the other side closed a connection that waits for its next request: it is readable then."""
+    if connection.sock is None:
+        return False
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _read(content: str | bytes) -> Any:
+    """JSON; a number that Python cannot hold (1e999, 5,000 digits) comes as its text."""
+    return json.loads(content, parse_int=_whole, parse_float=_fraction)
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= _MAX_DIGITS else text
+
+
+def _fraction(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text

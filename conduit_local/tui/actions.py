@@ -20,7 +20,7 @@ class Action:
     text: str
     """What it does, for help and palette."""
     where: str = ALL
-    """The screen it is for; empty: all."""
+    """The screens it is for, with spaces between; empty: all."""
     footer: bool = False
     changes: bool = False
     """Whether it sends an order: off with `--read-only` and while the connection is lost."""
@@ -44,16 +44,16 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="open", keys="enter", shown="⏎", label="Open", text="Open what is selected", footer=True, palette=False),
     Action(id="live", keys="L", shown="L", label="Live", text="Follow events as they arrive", where="events", footer=True),
     Action(id="follow", keys="F", shown="F", label="Follow", text="Follow the newest line", where="logs", footer=True),
-    Action(id="next_error", keys="e", shown="e", label="Error", text="Go to the next error", where="logs", footer=True),
-    Action(id="previous_error", keys="E", shown="E", label="Error up", text="Go to the error before", where="logs"),
+    Action(id="next_error", keys="e", shown="e", label="Error", text="Go to the next error", where="logs runs", footer=True),
+    Action(id="previous_error", keys="E", shown="E", label="Error up", text="Go to the error before", where="logs runs"),
     Action(id="filter", keys="slash", shown="/", label="Filter", text="Filter: words, !not, field:value", footer=True),
     Action(id="next_match", keys="n", shown="n", label="Next", text="Go to the next match", palette=False),
     Action(id="previous_match", keys="N", shown="N", label="Previous", text="Go to the match before", palette=False),
     Action(id="freeze", keys="space", shown="spc", label="Freeze", text="Freeze what is shown, or let it go on", footer=True),
     Action(id="faster", keys="plus,equals_sign", shown="+", label="Faster", text="Refresh twice as often"),
     Action(id="slower", keys="minus", shown="-", label="Slower", text="Refresh half as often"),
-    Action(id="copy", keys="y", shown="y", label="Copy", text="Copy what is selected"),
-    Action(id="copy_curl", keys="Y", shown="Y", label="Copy curl", text="Copy what is selected as JSON, or as a curl command"),
+    Action(id="copy", keys="y", shown="y", label="Copy", text="Copy what is selected, as JSON"),
+    Action(id="copy_curl", keys="Y", shown="Y", label="Copy curl", text="Copy the curl command for what is selected"),
     Action(id="time_style", keys="t", shown="t", label="Time", text="Show times of day, or how long ago"),
     Action(id="pipelines", does="go('pipelines')", keys="1", shown="1", label="Pipelines", text="Go to Pipelines"),
     Action(id="events", does="go('events')", keys="2", shown="2", label="Events", text="Go to Events"),
@@ -66,32 +66,41 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="quit", keys="q,ctrl+c", shown="q", label="Quit", text="Quit"),
 )  # fmt: skip
 
+_ALWAYS = {"help", "palette"}
+
 MOVES = (
     ("j k, arrows", "one line down, up"),
     ("pgdn pgup, ^d ^u", "a page down, up"),
     ("g G, home end", "first, last"),
-    ("tab", "next pane (small terminals: next view)"),
+    ("tab", "to the next pane"),
     ("esc", "back, or clear the filter"),
 )
 
 
 def actions_for(screen: str) -> list[Action]:
     """What can be done on a screen: its own actions first."""
-    return [one for one in ACTIONS if one.where == screen] + [one for one in ACTIONS if one.where == ALL]
+    return own_actions(screen) + [one for one in ACTIONS if one.where == ALL]
 
 
-def footer_for(screen: str, width: int, shown: Mapping[str, str], *, ascii_only: bool = False) -> str:
-    """The keys worth naming, as many as fit."""
-    line = ""
+def own_actions(screen: str) -> list[Action]:
+    """What can be done on a screen, and not on all."""
+    return [one for one in ACTIONS if screen in one.where.split()]
+
+
+def footer_for(
+    screen: str, width: int, shown: Mapping[str, str], *, ascii_only: bool = False, may_change: bool = True
+) -> str:
+    """The keys worth naming, as many as fit; help and palette always. Orders are left out where none may be sent."""
     shown = {"open": "ent", **shown} if ascii_only else shown
-    for one in sorted(actions_for(screen), key=lambda action: action.id in {"help", "palette"}):
-        if not one.footer:
-            continue
-        part = f" {shown.get(one.id, one.shown)} {one.label} "
-        if len(line) + len(part) > width:
+    named = [one for one in actions_for(screen) if one.footer and (may_change or not one.changes)]
+    parts = [f" {shown.get(one.id, one.shown)} {one.label} " for one in named if one.id not in _ALWAYS]
+    last = "".join(f" {shown.get(one.id, one.shown)} {one.label} " for one in named if one.id in _ALWAYS)
+    line = ""
+    for part in parts:
+        if len(line) + len(part) + len(last) > width:
             break
         line += part
-    return line
+    return line + last
 
 
 def help_text(screen: str, shown: Mapping[str, str]) -> list[tuple[str, str]]:

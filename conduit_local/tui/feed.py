@@ -4,6 +4,7 @@ otherwise.
 """
 
 import random
+import re
 import threading
 import time
 from collections import deque
@@ -41,18 +42,21 @@ class Seen:
     number: int = 0
     lost: str | None = None
     """Why there is no connection, or None."""
+    again_at_s: float | None = None
+    """When the connection is tried again, in monotonic seconds; None while it is tried."""
     log: "deque[dict[str, Any]]" = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
-    log_number: int = 0
-    """Changes with every line."""
+    """Lines as the appliance has them, but for their numbers: those count up here, in whatever life of it."""
     missed: int = 0
     events: "deque[dict[str, Any]]" = field(default_factory=lambda: deque(maxlen=_EVENTS))
+    events_known: bool = False
+    """Whether the appliance has said which events there are, be it none."""
     accepted: int = 0
     """How many events arrived while events were followed; the sample in `events` may be fewer."""
 
 
 class Feed:
     """
-    Reads the stream, and tells `changed` (from its own thread) after each piece.
+    Reads the stream, and tells `changed` (from its own thread) with every snapshot.
 
     A lost connection is tried again with backoff; until then `seen.lost` says why.
     """
@@ -64,6 +68,9 @@ class Feed:
         self.seen = Seen()
         self._changed = changed
         self._topics = "snapshot,log"
+        self._after = 0
+        """The number of the last line that came, by the appliance's count."""
+        self._lines = 0
         self._again = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -100,7 +107,8 @@ class Feed:
             self._again.clear()
             try:
                 with ControlClient(self.url, self.key, timeout_s=max(5.0, self.interval_ms / 250)) as client:
-                    for name, value in client.stream(self._topics, self.interval_ms, after=self.seen.log_number):
+                    self._meet(client)
+                    for name, value in client.stream(self._topics, self.interval_ms, after=self._after):
                         failures = 0
                         self._take(name, value)
                         if self._again.is_set():
@@ -109,33 +117,50 @@ class Feed:
                         raise ClientError("the appliance ended the connection")
             except ClientError as error:
                 failures += 1
-                self.seen.lost = _reason(error)
-                self._changed()
                 wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(failures - 1, 6))
-                self._again.wait(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
+                wait_s *= random.uniform(0.5, 1)  # noqa: S311 - jitter, not a secret
+                self.seen.lost, self.seen.again_at_s = _reason(error), time.monotonic() + wait_s
+                self._changed()
+                self._again.wait(wait_s)
+                self.seen.again_at_s = None
+
+    def _meet(self, client: ControlClient) -> None:
+        """Look whether it is the appliance that was left, or another life of it: there, lines count from one."""
+        try:
+            snapshot = client.snapshot()
+            now = snapshot["appliance"]["pid"], snapshot["appliance"]["uptime_s"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ClientError(f"what answers at {self.url} is no appliance") from error
+        if self.seen.snapshot is not None:
+            before = self.seen.snapshot["appliance"]
+            if now[0] != before["pid"] or now[1] < before["uptime_s"]:
+                self._after = 0
+        self._take("snapshot", snapshot)
 
     def _take(self, name: str, raw: dict[str, Any]) -> None:
         value = made_plain(raw)
         seen = self.seen
         match name:
             case "snapshot":
-                if value["log_number"] < seen.log_number:  # another life of the appliance: its lines count from one
-                    seen.log_number = 0
                 seen.snapshot, seen.at_s, seen.lost = value, time.monotonic(), None
                 seen.number += 1
             case "log":
-                seen.log.extend(value["lines"])
-                seen.log_number = value["lines"][-1]["number"]
+                self._after = value["lines"][-1]["number"]
+                for line in value["lines"]:
+                    self._lines += 1
+                    seen.log.append({**line, "number": self._lines})
                 seen.missed += value["missed"]
             case "events":
+                seen.events_known = True
                 known = {one["event_id"] for one in seen.events}
                 seen.events.extend(one for one in reversed(value["events"]) if one["event_id"] not in known)
                 seen.accepted += value["accepted"]
-        self._changed()
+        if name == "snapshot":  # it comes last of what is sent at once
+            self._changed()
 
 
 def _reason(error: ClientError) -> str:
     if isinstance(error, Refusal):
         hint = "; give a key with --key" if error.status in {401, 403} else ""
         return plain(f"{error.message}{hint}")
-    return plain(str(error))
+    return plain(re.sub(r"\[Errno -?\d+\] ", "", str(error)))

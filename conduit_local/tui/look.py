@@ -4,13 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
+
+from conduit_local.core.units import span_text
+
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = "_.:-=+*#"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """A state: a glyph, a word, a colour; words alone suffice. Unhealthy sorts first."""
+    """
+    A state: a glyph, a word, a colour; words alone suffice.
+
+    Unhealthy sorts first; busy and idle are equal, so that what comes and goes does not jump about.
+    """
 
     rank: int
     glyph: str
@@ -24,9 +32,11 @@ RETRYING = Look(rank=1, glyph="↻", ascii_glyph="@", word="RETRY", style="bold 
 DRAINING = Look(rank=2, glyph="▼", ascii_glyph="v", word="DRAIN", style="cyan")
 PAUSED = Look(rank=3, glyph="‖", ascii_glyph="=", word="PAUSED", style="yellow")
 RUNNING = Look(rank=4, glyph="●", ascii_glyph="*", word="RUN", style="green")
-IDLE = Look(rank=5, glyph="○", ascii_glyph="o", word="IDLE", style="")
-STOPPED = Look(rank=6, glyph="■", ascii_glyph="#", word="STOP", style="dim")
+IDLE = Look(rank=4, glyph="○", ascii_glyph="o", word="IDLE", style="")
+STOPPED = Look(rank=5, glyph="■", ascii_glyph="#", word="STOP", style="dim")
 
+LEVELS = {"WARNING": "WARN", "CRITICAL": "CRIT"}
+"""Those that are too long for their column."""
 LEVEL_STYLES = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red"}
 RUN_STYLES = {"running": "cyan", "success": "green", "cancelled": "yellow", "failed": "bold red"}
 
@@ -49,7 +59,7 @@ def look_of(pipeline: dict[str, Any]) -> Look:
 
 
 def short(number: float) -> str:
-    """A number in at most five characters: `0`, `310`, `12.4k`, `1.0M`."""
+    """A number in at most five characters: `0`, `310`, `9,811`, `12.4k`, `1.0M`."""
     if number < 0.05:
         return "0"
     if number < 10 and number != int(number):
@@ -58,7 +68,7 @@ def short(number: float) -> str:
         if number >= size * 0.99995:
             scaled = number / (1e3 if unit == "k" else size)
             return f"{scaled:.0f}{unit}" if scaled >= 99.95 else f"{scaled:.1f}{unit}"
-    return f"{number:.0f}"
+    return f"{number:,.0f}"
 
 
 def count(number: int) -> str:
@@ -66,14 +76,28 @@ def count(number: int) -> str:
     return f"{number:,}" if number < 10_000_000 else short(number)
 
 
-def span(seconds: float | None) -> str:
-    """A duration in its largest unit: `3s`, `41m`, `2h`, `5d`."""
-    if seconds is None:
-        return "-"
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{max(0, int(seconds))}s"
+def tally(number: float, width: int = 7) -> str:
+    """A whole number with separators where that fits, else short: `18,220`, `999,999`, `1.2M`."""
+    text = f"{number:,.0f}"
+    return text if len(text) <= width else short(number)
+
+
+def many(number: int, word: str) -> str:
+    """`1 event`, `2 events`, `2 batches`."""
+    ending = "" if number == 1 else "es" if word.endswith("ch") else "s"
+    return f"{count(number)} {word}{ending}"
+
+
+def took(duration_ms: float) -> str:
+    """How long something took: `41ms`, `16.0s`, `41m`."""
+    if duration_ms < 10_000:
+        return f"{duration_ms:.0f}ms"
+    return f"{duration_ms / 1_000:.1f}s" if duration_ms < 60_000 else span_text(duration_ms / 1_000)
+
+
+def cut(text: str, width: int, mark: str) -> str:
+    """`text` in at most `width` cells of the terminal, the cut marked."""
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - cell_len(mark))) + mark
 
 
 def uptime(seconds: int) -> str:
@@ -82,21 +106,18 @@ def uptime(seconds: int) -> str:
         return f"{seconds // 86_400}d{seconds % 86_400 // 3_600:02d}h"
     if seconds >= 3_600:
         return f"{seconds // 3_600}h{seconds % 3_600 // 60:02d}m"
-    return span(seconds)
-
-
-def size(size_bytes: float) -> str:
-    """Bytes for people: `158B`, `1.2MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1_000:
-            return f"{size_bytes:.0f}B" if unit == "B" else f"{size_bytes:.1f}{unit}"
-        size_bytes /= 1_000
-    return f"{size_bytes:.1f}TB"
+    return span_text(seconds)
 
 
 def clock(at: str | None) -> str:
     """The time of day out of an RFC 3339 time: `14:02:07`."""
     return "-" if at is None else at[11:19]
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The smallest of `values` that is at least as high as `percent` of them; 0 of none."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else 0
 
 
 def spark(values: Sequence[float], width: int, ascii_only: bool) -> str:
@@ -126,7 +147,7 @@ def chart(values: Sequence[float], width: int, height: int, ascii_only: bool) ->
     highest = max(shown, default=0)
     lines = []
     for row in range(height - 1, -1, -1):
-        label = short(highest) if row == height - 1 else "0" if row == 0 else ""
+        label = "0" if row == 0 else short(highest) if row == height - 1 and highest else ""
         cells = ""
         for value in shown:
             filled = (value / highest if highest else 0) * height * 8 - row * 8
@@ -135,11 +156,19 @@ def chart(values: Sequence[float], width: int, height: int, ascii_only: bool) ->
     return lines
 
 
+def axis(seconds: int, width: int, ascii_only: bool) -> list[str]:
+    """The foot of a chart that is as wide: a line, and below it how long ago its ends and its middle were."""
+    corner, bar = ("+", "-") if ascii_only else ("└", "─")
+    inner = max(0, width - 7)
+    ends = f"{'-' + span_text(seconds):<{inner // 2}}{'-' + span_text(seconds / 2)}"
+    return [f"{'':>6}{corner}{bar * inner}", f"{'':>7}{ends[: inner - 4].ljust(inner - 3)}now"[:width]]
+
+
 def drain_progress(pipeline: dict[str, Any]) -> str | None:
     """`42% eta 3s` for a pipeline that drains or is flushed, or None."""
     for run in pipeline["runs"]:
         if run["of"]:
             done = 100 - 100 * run["left"] // run["of"]
             rate = pipeline["out_per_s"]
-            return f"{done}% eta {span(run['left'] / rate)}" if rate else f"{done}%"
+            return f"{done}% eta {span_text(run['left'] / rate)}" if rate else f"{done}%"
     return None

@@ -93,6 +93,7 @@ def snapshot(pipelines: list[dict[str, Any]] | None = None) -> dict[str, Any]:
             "pid": 42,
             "url": "http://127.0.0.1:8642",
             "data_dir": "/var/lib/conduit",
+            "config_dir": "/etc/conduit",
             "auth": "required",
             "testing": False,
             "uptime_s": 273_900,
@@ -223,6 +224,7 @@ class StillFeed(Feed):
     def follow(self, *, events: bool) -> None:
         """Note it, and bring what the stream would begin with."""
         self.followed.append(events)
+        self.seen.events_known = self.seen.events_known or events
         if events and not self.seen.events:
             self.seen.events.extend(made_plain(copy.deepcopy(EVENTS)))
 

@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from conduit_local.tui import look
-from conduit_local.tui.actions import ACTIONS, actions_for, footer_for, help_text
 from conduit_local.tui.query import Query
 from tests.tui.still import PIPELINES
 
@@ -15,7 +15,7 @@ from tests.tui.still import PIPELINES
         (0.04, "0"),
         (4.8, "4.8"),
         (310, "310"),
-        (9_999, "9999"),
+        (9_999, "9,999"),
         (12_400, "12.4k"),
         (120_000, "120k"),
         (1e6, "1.0M"),
@@ -108,20 +108,39 @@ def test_any_text_is_a_filter(text: str) -> None:
     Query(text).holds({"name": "a", "n": 5, "none": None})
 
 
-def test_every_action_has_a_key_of_its_own_on_each_screen() -> None:
-    for screen in ("pipelines", "events", "logs", "runs"):
-        keys = [key for one in actions_for(screen) for key in one.keys.split(",")]
-        assert len(keys) == len(set(keys)), screen
-    assert len({one.id for one in ACTIONS}) == len(ACTIONS)
+@given(st.integers(0, 10**12))
+def test_no_count_is_wider_than_its_column(number: int) -> None:
+    assert len(look.tally(number)) <= 7
+    assert len(look.tally(number, 5)) <= 5
 
 
-def test_the_footer_never_overflows_and_always_names_help() -> None:
-    for screen in ("pipelines", "events", "logs", "runs"):
-        assert len(footer_for(screen, 80, {})) <= 80
-        assert "? Help" in footer_for(screen, 80, {})
-        assert footer_for(screen, 80, {}, ascii_only=True).isascii()
+@pytest.mark.parametrize(("ms", "shown"), [(0, "0ms"), (41, "41ms"), (9_999, "9999ms"), (15_961, "16.0s"), (9e6, "2h")])
+def test_what_took_long_is_said_in_larger_units(ms: float, shown: str) -> None:
+    assert look.took(ms) == shown
 
 
-def test_help_names_every_action() -> None:
-    texts = {text for _, text in help_text("pipelines", {})}
-    assert {one.text for one in actions_for("pipelines")} <= texts
+def test_one_is_singular() -> None:
+    assert [look.many(number, "batch") for number in (0, 1, 2_000)] == ["0 batches", "1 batch", "2,000 batches"]
+    assert look.many(1, "event") == "1 event"
+
+
+@given(st.text(max_size=30), st.integers(1, 20))
+def test_what_is_cut_fits_and_says_so(text: str, width: int) -> None:
+    found = look.cut(text, width, "~")
+    assert cell_len(found) <= width
+    assert found == text or found.endswith("~")
+
+
+@given(st.lists(st.integers(0, 1_000), min_size=1, max_size=100))
+def test_percentiles_are_values_that_occurred(values: list[int]) -> None:
+    assert look.percentile(values, 50) in values
+    assert look.percentile(values, 100) == max(values)
+    assert look.percentile([], 50) == 0
+
+
+@pytest.mark.parametrize("width", [12, 40, 69])
+def test_the_foot_of_a_chart_is_as_wide_as_the_chart(width: int) -> None:
+    line, times = look.axis(600, width, ascii_only=True)
+    assert len(line) == width
+    assert len(times) <= width
+    assert "now" in times

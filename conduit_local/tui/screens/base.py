@@ -1,6 +1,7 @@
 """What every screen has: head, tabs, trouble, body, filter, status, footer."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
@@ -11,9 +12,14 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from conduit_local.tui.actions import actions_for, footer_for
+from conduit_local.core.units import span_text
+from conduit_local.tui import look
+from conduit_local.tui.actions import footer_for, own_actions
 from conduit_local.tui.feed import Seen
 from conduit_local.tui.query import Query
+from conduit_local.tui.screens.sheet import Sheet
+from conduit_local.tui.widgets.log_view import LogView
+from conduit_local.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
     from conduit_local.tui.app import ConduitApp
@@ -21,11 +27,7 @@ if TYPE_CHECKING:
 
 def bindings_for(screen: str) -> list[BindingType]:
     """A screen's own bindings, out of the table of actions."""
-    return [
-        Binding(one.keys, one.call, one.label, show=False, id=one.id)
-        for one in actions_for(screen)
-        if one.where == screen
-    ]
+    return [Binding(one.keys, one.call, one.label, show=False, id=one.id) for one in own_actions(screen)]
 
 
 class TabScreen(Screen[None]):
@@ -40,6 +42,8 @@ class TabScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.query_ = Query("")
+        self.ages = True
+        """Whether times are shown as how long ago, or as the time of day."""
 
     @property
     def main(self) -> "ConduitApp":
@@ -78,23 +82,32 @@ class TabScreen(Screen[None]):
         if not self.is_mounted:
             return
         self.paint()
+        self.put("tabs", self.main.tabs(self.NAME, self.size.width))
+        self.put("status", self.status())
+        self.paint_head()
+
+    def paint_head(self) -> None:
+        """What changes by itself: the clock, whether all this is stale and why, and with it the keys that work."""
         width = self.size.width
         self.put("head", self.main.head(width))
-        self.put("tabs", self.main.tabs(self.NAME, width))
-        trouble = self.main.trouble()
-        self.query_one("#trouble", Static).set_class(trouble is not None, "shown")
-        if trouble is not None:
-            self.put("trouble", trouble)
-        self.put("status", self.status())
-        footer = footer_for(self.NAME, width, self.main.shown_keys, ascii_only=self.main.ascii_only)
+        trouble = self.main.trouble(width)
+        self.query_one("#trouble", Static).set_class(bool(trouble), "shown")
+        self.put("trouble", trouble)
+        self.set_class(self.main.is_stale(), "-stale")
+        may_change = self.main.orders.why_not() is None
+        footer = footer_for(
+            self.NAME, width, self.main.shown_keys, ascii_only=self.main.ascii_only, may_change=may_change
+        )
         self.put("footer", Text(footer))
 
     def put(self, name: str, text: Text) -> None:
-        """Change a line of text, if it is another one."""
+        """Change a text, if it is another one; what is around it moves only when it has more or fewer lines."""
         widget = self.query_one(f"#{name}", Static)
-        if getattr(widget, "shown_", None) != text:
+        shown: Text | None = getattr(widget, "shown_", None)
+        if shown != text:
             widget.shown_ = text  # type: ignore[attr-defined]
-            widget.update(text)
+            width = widget.size.width
+            widget.update(text, layout=shown is None or not width or _lines(shown, width) != _lines(text, width))
 
     def on_mount(self) -> None:
         """Paint what is known already."""
@@ -107,6 +120,26 @@ class TabScreen(Screen[None]):
     def on_resize(self) -> None:
         """Paint for another size."""
         self.refresh_all()
+
+    def time_text(self, at: str | None) -> str:
+        """A time of the appliance: how long ago by its own clock, or the time of day."""
+        snapshot = self.seen.snapshot
+        if at is None or not self.ages or snapshot is None:
+            return look.clock(at)
+        ago_s = (datetime.fromisoformat(snapshot["time"]) - datetime.fromisoformat(at)).total_seconds()
+        return f"{span_text(ago_s)} ago"
+
+    def names_width(self) -> int:
+        """How wide a column of pipelines' names is."""
+        snapshot = self.seen.snapshot
+        return min(14, max((len(one["name"]) for one in snapshot["pipelines"]), default=0)) if snapshot else 0
+
+    def on_log_view_opened(self, event: LogView.Opened) -> None:
+        """The whole line, however long."""
+        line = event.line
+        facts = [(name, Text(str(line[name] or "none"))) for name in ("at", "level", "pipeline")]
+        sheet = Sheet("log", Text(f"\n{line['message']}"), facts=facts, copies=line["message"])
+        self.main.push_screen(sheet)
 
     # Filter ----------------------------------------------------------------------------------------------
 
@@ -143,6 +176,10 @@ class TabScreen(Screen[None]):
     def filter_entered(self) -> None:
         """The filter was entered or taken away."""
 
+    def go_to_match(self, by: int) -> None:
+        """The row after the selected one, or the one before: what is shown are matches."""
+        self.query_one(Rows).action_move(by)
+
     def focus_body(self) -> None:
         """Put the focus on what the keys are for."""
         for widget in self.query("#body *"):
@@ -157,3 +194,8 @@ class TabScreen(Screen[None]):
     def selected_curl(self) -> str | None:
         """What `Y` copies: a command that asks this appliance for it, or None."""
         return None
+
+
+def _lines(text: Text, width: int) -> list[int]:
+    """How often each line of `text` fills the width."""
+    return [line.cell_len // (width + 1) for line in text.split("\n")]

@@ -14,7 +14,8 @@ from conduit_local.tui import look
 from conduit_local.tui.feed import made_plain
 from conduit_local.tui.query import Query
 from conduit_local.tui.screens.base import TabScreen, bindings_for
-from conduit_local.tui.screens.dialogs import Sheet
+from conduit_local.tui.screens.sheet import Fact, Sheet
+from conduit_local.tui.widgets import panels
 from conduit_local.tui.widgets.rows import Column, Row, Rows
 
 Event = dict[str, Any]
@@ -23,8 +24,8 @@ _COLUMNS = (
     Column(title="TIME", width=8),
     Column(title="PIPELINE", width=14),
     Column(title="TYPE", width=18),
-    Column(title="EVENT", width=21, drop=2),
-    Column(title="PAYLOAD", width=12, grows=True),
+    Column(title="EVENT", width=21, drop=1),
+    Column(title="PAYLOAD", width=24, grows=True),
 )
 _PAGE = 200
 
@@ -38,6 +39,7 @@ class EventsScreen(TabScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.ages = False
         self._found: list[Event] | None = None
         """What a query found; None while events are followed."""
         self._more = False
@@ -47,7 +49,7 @@ class EventsScreen(TabScreen):
 
     def body(self) -> Iterable[Widget]:
         """The table."""
-        yield Rows(_COLUMNS, ascii_only=self.main.ascii_only, id="table")
+        yield Rows(_COLUMNS, ascii_only=self.main.ascii_only, newest_first=True, id="table")
         yield Static(id="empty", markup=False)
 
     def on_screen_resume(self) -> None:
@@ -67,24 +69,32 @@ class EventsScreen(TabScreen):
             events = [one for one in events if self.query_.holds(_fields(one))]
         self._shown = {one["event_id"]: one for one in events}
         self.query_one(Rows).show([self._row(one) for one in self._shown.values()])
-        empty = not events and bool(self.seen.snapshot)
+        empty = not events and (self._found is not None or self.seen.events_known)
         self.set_class(empty, "is_empty")
         if empty:
             self.put("empty", self._empty())
 
     def status(self) -> Text:
         """Live or query, and how much of what there is is shown."""
-        if self._why:
+        if self._why and not self.main.is_stale():  # else every screen says so
             return Text(f" query failed: {self._why}", "bold red")
         if self._asking:
             return Text(" asking ...")
         if self._found is not None:
-            more = "; newer ones only, there are more" if self._more else ""
-            return Text(f" query: {self.query_.text} | {len(self._found)} found{more} | L: live, esc: clear")
+            found = f"the newest {len(self._found)}" if self._more else f"{len(self._found)} found"
+            return self._fits(
+                f" query: {self.query_.text} | {found} | enter asks again, L: live, esc: clear",
+                f" {found} | L: live, esc: clear",
+            )
         total = self.seen.snapshot["totals"]["in_per_s"] if self.seen.snapshot else 0
         accepted, kept = self.seen.accepted, len(self.seen.events)
         sample = f"all {kept}" if accepted <= kept else f"a sample: {kept} of {look.count(accepted)}"
-        return Text(f" live, {sample} | {look.short(total)}/s arriving | / query: pipeline: type: since: text")
+        live = f" live, {sample} | {look.short(total)}/s arriving"
+        words = "pipeline: type: since: until: text"
+        return self._fits(f"{live} | to query: / with {words}", f"{live} | / queries by {words}", f"{live} | / queries")
+
+    def _fits(self, *lines: str) -> Text:
+        return panels.first_that_fits(lines, self.size.width, "~" if self.main.ascii_only else "…")
 
     def filter_typed(self) -> None:
         """While typing, only what is shown is filtered; Enter asks the appliance."""
@@ -143,14 +153,13 @@ class EventsScreen(TabScreen):
             return
         curl = self.main.curl(f"/_local/events/{event_id}")
         copies = json.dumps(event["payload"], ensure_ascii=False)
-        sheet = Sheet(event_id, _sheet(event), copies=copies, curl=curl)
+        sheet = Sheet(event_id, _payload(event, self.main.ascii_only), facts=_facts(event), copies=copies, curl=curl)
         self.main.from_thread(lambda: self.main.push_screen(sheet))
 
     def _row(self, one: Event) -> Row:
-        now = self.seen.snapshot["time"] if self.seen.snapshot else one["received_at"]
         payload = json.dumps(one["payload"], ensure_ascii=self.main.ascii_only)
         cells = (
-            (self.main.time_text(one["received_at"], now), "dim"),
+            (self.time_text(one["received_at"]), "dim"),
             (one["pipeline"], ""),
             (one["event_type"], "cyan"),
             (one["event_id"], ""),
@@ -162,8 +171,7 @@ class EventsScreen(TabScreen):
         if self._found is not None or self.query_:
             return Text("No event fits. esc clears the query.")
         return Text(
-            "Nothing has arrived since you are looking. The exact call for this appliance:\n\n"
-            + self.main.example_curl()
+            "There is no event yet. The exact call for this appliance (Y copies it):\n\n" + self.main.example_curl()
         )
 
     def selected_json(self) -> Any:
@@ -171,10 +179,10 @@ class EventsScreen(TabScreen):
         return self._shown.get(self.query_one(Rows).key or "")
 
     def selected_curl(self) -> str | None:
-        """The call that would send the selected event again."""
+        """The call that would send the selected event again; an example, where there is none."""
         one = self.selected_json()
         if one is None:
-            return None
+            return None if self.query_ else self.main.example_curl()
         body = {"pipeline_id": one["pipeline_id"], "event_type": one["event_type"], "payload": one["payload"]}
         return self.main.curl("/v1/events", json.dumps(body, ensure_ascii=False))
 
@@ -188,22 +196,20 @@ def _fields(one: Event) -> dict[str, Any]:
     }
 
 
-def _sheet(event: Event) -> Text:
-    text = Text()
-    for name, value in (
-        ("pipeline", f"{event['pipeline']} ({event['pipeline_id']})"),
-        ("type", event["event_type"]),
-        ("received", event["received_at"]),
-        ("number", str(event["seq"])),
-    ):
-        text.append(f"{name:<10}", "dim")
-        text.append(f"{value}\n")
+def _facts(event: Event) -> list[Fact]:
+    facts: list[Fact] = [
+        ("pipeline", Text(f"{event['pipeline']} ({event['pipeline_id']})")),
+        ("type", Text(event["event_type"])),
+        ("received", Text(event["received_at"])),
+        ("number", Text(str(event["seq"]))),
+    ]
     for delivery in event["deliveries"]:
-        text.append(f"{delivery['destination']:<10}", "dim")
-        text.append(delivery["status"], "green" if delivery["status"] == "delivered" else "yellow")
+        text = Text(delivery["status"], "green" if delivery["status"] == "delivered" else "yellow")
         if delivery["object_key"]:
-            text.append(f" {delivery['delivered_at']} {delivery['run_id']}\n          {delivery['object_key']}")
-        text.append("\n")
-    text.append("\n")
-    text.append(json.dumps(event["payload"], indent=2, ensure_ascii=False))
-    return text
+            text.append(f" {delivery['delivered_at']} by {delivery['run_id']}\n{delivery['object_key']}", "default")
+        facts.append((f"to {delivery['destination']}", text))
+    return facts
+
+
+def _payload(event: Event, ascii_only: bool) -> Text:
+    return Text("\n" + json.dumps(event["payload"], indent=2, ensure_ascii=ascii_only))

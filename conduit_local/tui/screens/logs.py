@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.binding import BindingType
 from textual.widget import Widget
+from textual.widgets import Static
 
 from conduit_local.tui import look
 from conduit_local.tui.screens.base import TabScreen, bindings_for
@@ -19,15 +20,21 @@ class LogsScreen(TabScreen):
     TITLE_ = "Logs"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for("logs")]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.ages = False
+
     def body(self) -> Iterable[Widget]:
         """The log."""
-        yield LogView(id="lines")
+        yield LogView(ascii_only=self.main.ascii_only, id="lines")
+        yield Static(id="empty", markup=False)
 
     def on_mount(self) -> None:
         """The keys are for the log."""
         super().on_mount()
         log = self.query_one(LogView)
         log.tell = lambda: self.put("status", self.status())
+        log.time_text = self.time_text
         log.focus()
 
     def on_screen_resume(self) -> None:
@@ -37,7 +44,12 @@ class LogsScreen(TabScreen):
 
     def paint(self) -> None:
         """All lines that pass the filter."""
-        self.query_one(LogView).show(list(self.seen.log), self.query_)
+        log = self.query_one(LogView)
+        log.names_width = self.names_width()
+        log.show(list(self.seen.log), self.query_)
+        self.set_class(not log.lines and self.seen.snapshot is not None, "is_empty")
+        hint = "No line fits. esc clears the filter." if self.query_ else "The appliance has said nothing yet."
+        self.put("empty", Text(hint))
 
     def status(self) -> Text:
         """How many of how many, and whether it follows."""
@@ -61,13 +73,9 @@ class LogsScreen(TabScreen):
         """The error before."""
         self._go(errors=True, back=True)
 
-    def action_next_match(self) -> None:
-        """The next line that the filter found."""
-        self._go(errors=False, back=False)
-
-    def action_previous_match(self) -> None:
-        """The line before that the filter found."""
-        self._go(errors=False, back=True)
+    def go_to_match(self, by: int) -> None:
+        """The next line that the filter found, or the one before."""
+        self._go(errors=False, back=by < 0)
 
     def _go(self, *, errors: bool, back: bool) -> None:
         found = self.query_one(LogView).go(lambda line: not errors or line["level"] in {"ERROR", "CRITICAL"}, back=back)
@@ -75,9 +83,8 @@ class LogsScreen(TabScreen):
             self.main.say("no more errors that way" if errors else "no more lines that way")
 
     def selected_json(self) -> Any:
-        """The line that was gone to, or the last one shown."""
-        log = self.query_one(LogView)
-        return next((line for line in log.lines if line["number"] == log.marked), log.lines[-1] if log.lines else None)
+        """The line that was gone to, or the newest."""
+        return self.query_one(LogView).current
 
     def selected_curl(self) -> str | None:
         """A command that shows the log."""

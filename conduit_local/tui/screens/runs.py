@@ -1,5 +1,6 @@
 """4 Runs: outcome, trigger, rows, bytes, time, attempts, object; Enter shows the log."""
 
+import json
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -9,10 +10,11 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from conduit_local.client.errors import ClientError
+from conduit_local.core.units import size_text
 from conduit_local.tui import look
 from conduit_local.tui.feed import made_plain
 from conduit_local.tui.screens.base import TabScreen, bindings_for
-from conduit_local.tui.screens.dialogs import Sheet
+from conduit_local.tui.screens.sheet import Fact, Sheet
 from conduit_local.tui.widgets.rows import Column, Row, Rows
 
 Run = dict[str, Any]
@@ -20,15 +22,19 @@ Run = dict[str, Any]
 _COLUMNS = (
     Column(title="STARTED", width=8),
     Column(title="PIPELINE", width=14),
-    Column(title="TRIGGER", width=7),
+    Column(title="TRIGGER", width=8),
     Column(title="STATE", width=9),
     Column(title="ROWS", width=8, right=True),
-    Column(title="SIZE", width=8, right=True, drop=1),
-    Column(title="MS", width=6, right=True),
-    Column(title="TRIES", width=5, right=True, drop=2),
-    Column(title="OBJECT OR ERROR", width=12, grows=True, keep_end=True),
+    Column(title="SIZE", width=8, right=True, drop=3),
+    Column(title="MS", width=6, right=True, drop=1),
+    Column(title="RETRY", width=5, right=True, drop=2),
+    Column(title="OBJECT OR ERROR", width=18, grows=True, keep_end=True),
 )
 _PAGE = 300
+_NOTHING = (
+    "Nothing has been delivered yet. A batch is delivered when it is full, or old enough; f on the first screen "
+    "delivers what is pending now."
+)
 
 
 class RunsScreen(TabScreen):
@@ -43,11 +49,13 @@ class RunsScreen(TabScreen):
         self._runs: list[Run] = []
         self._more = False
         self._why: str | None = None
+        self._known = False
+        """Whether the appliance has answered yet."""
         self._shown: dict[str, Run] = {}
 
     def body(self) -> Iterable[Widget]:
         """The table."""
-        yield Rows(_COLUMNS, ascii_only=self.main.ascii_only, id="table")
+        yield Rows(_COLUMNS, ascii_only=self.main.ascii_only, newest_first=True, id="table")
         yield Static(id="empty", markup=False)
 
     def on_mount(self) -> None:
@@ -73,14 +81,13 @@ class RunsScreen(TabScreen):
         shown = [one for one in self._runs if self.query_.holds(one)]
         self._shown = {one["id"]: one for one in shown}
         self.query_one(Rows).show([self._row(one) for one in shown])
-        self.set_class(not shown and bool(self.seen.snapshot), "is_empty")
-        if not shown:
-            hint = "No run fits. esc clears the filter." if self.query_ else "Nothing has been delivered yet."
-            self.put("empty", Text(hint))
+        self.set_class(not shown and self._known, "is_empty")
+        hint = "No run fits. esc clears the filter." if self.query_ else _NOTHING
+        self.put("empty", Text(hint))
 
     def status(self) -> Text:
         """How many of how many."""
-        if self._why:
+        if self._why and not self.main.is_stale():  # else every screen says so
             return Text(f" asking for runs failed: {self._why}", "bold red")
         more = "+" if self._more else ""
         query = f" | filter: {self.query_.text}" if self.query_ else ""
@@ -91,14 +98,16 @@ class RunsScreen(TabScreen):
             self.run_worker(self._ask_in_thread, thread=True, exclusive=True, group="runs")
 
     def _ask_in_thread(self) -> None:
+        before = self._known, self._why, self._runs[:1]
         try:
             with self.main.feed.client() as client:
                 page = made_plain(client.runs(limit=_PAGE, pipeline=self._pipeline()))
         except ClientError as error:
             self._why = str(made_plain(str(error)))
         else:
-            self._runs, self._more, self._why = page["data"], page["has_more"], None
-        self.main.poke()
+            self._runs, self._more, self._why, self._known = page["data"], page["has_more"], None, True
+        if (self._known, self._why, self._runs[:1]) != before:
+            self.main.poke()
 
     def _pipeline(self) -> str | None:
         """The pipeline that the filter names in full, so that the appliance need not send the others."""
@@ -108,16 +117,16 @@ class RunsScreen(TabScreen):
         return wanted if wanted in names else None
 
     def _row(self, one: Run) -> Row:
-        now = self.seen.snapshot["time"] if self.seen.snapshot else one["started_at"]
+        retries = max(0, one["attempts"] - one["batches"])
         cells = (
-            (self.main.time_text(one["started_at"], now), "dim"),
+            (self.time_text(one["started_at"]), "dim"),
             (one["pipeline"], ""),
             (one["trigger"], ""),
             (one["state"], look.RUN_STYLES.get(one["state"], "")),
             (look.count(one["rows"]), ""),
-            (look.size(one["size_bytes"]), ""),
+            (size_text(one["size_bytes"]), ""),
             ("" if one["duration_ms"] is None else str(one["duration_ms"]), ""),
-            (str(one["attempts"]), "red" if one["attempts"] > max(1, one["batches"]) else ""),
+            (str(retries), "red" if retries else ""),
             (one["error"] or one["object_key"] or "", "red" if one["error"] else ""),
         )
         return Row(key=one["id"], cells=cells)
@@ -135,7 +144,9 @@ class RunsScreen(TabScreen):
         except ClientError as error:
             self.main.say_later(str(error))
             return
-        sheet = Sheet(run_id, _sheet(run), curl=self.main.curl(f"/_local/runs/{run_id}"))
+        copies = json.dumps(run, ensure_ascii=False, indent=2)
+        curl = self.main.curl(f"/_local/runs/{run_id}")
+        sheet = Sheet(run_id, _log(run), facts=_facts(run), copies=copies, curl=curl)
         self.main.from_thread(lambda: self.main.push_screen(sheet))
 
     def selected_json(self) -> Any:
@@ -147,32 +158,39 @@ class RunsScreen(TabScreen):
         one = self.selected_json()
         return self.main.curl(f"/_local/runs/{one['id']}") if one else None
 
-    def action_next_match(self) -> None:
-        """The next row."""
-        self.query_one(Rows).action_move(1)
+    def action_next_error(self) -> None:
+        """The next run, further down, that has met an error."""
+        self._go_to_error(back=False)
 
-    def action_previous_match(self) -> None:
-        """The row before."""
-        self.query_one(Rows).action_move(-1)
+    def action_previous_error(self) -> None:
+        """The one above."""
+        self._go_to_error(back=True)
+
+    def _go_to_error(self, *, back: bool) -> None:
+        failed = {key for key, one in self._shown.items() if one["error"] or one["state"] == "failed"}
+        if not self.query_one(Rows).go(failed, back=back):
+            self.main.say("no more errors that way")
 
 
-def _sheet(run: Run) -> Text:
+def _facts(run: Run) -> list[Fact]:
+    about = f"{look.count(run['rows'])} in {look.many(run['batches'], 'batch')}, {size_text(run['size_bytes'])}"
+    took = "" if run["duration_ms"] is None else f", after {look.took(run['duration_ms'])}"
+    return [
+        ("pipeline", Text(f"{run['pipeline']} ({run['pipeline_id']}), to {run['destination'] or 'all'}")),
+        ("trigger", Text(run["trigger"])),
+        ("state", Text(run["state"], look.RUN_STYLES.get(run["state"], ""))),
+        ("started", Text(run["started_at"])),
+        ("finished", Text(f"{run['finished_at'] or 'not yet'}{took}")),
+        ("rows", Text(about)),
+        ("attempts", Text(str(run["attempts"]))),
+        ("object", Text(run["object_key"] or "none yet")),
+        ("error", Text(run["error"] or "none", "red" if run["error"] else "")),
+    ]
+
+
+def _log(run: Run) -> Text:
     text = Text()
-    for name, value in (
-        ("pipeline", run["pipeline"]),
-        ("trigger", run["trigger"]),
-        ("state", run["state"]),
-        ("started", run["started_at"]),
-        ("finished", run["finished_at"] or "not yet"),
-        ("rows", f"{look.count(run['rows'])} in {look.count(run['batches'])} batches, {look.size(run['size_bytes'])}"),
-        ("attempts", str(run["attempts"])),
-        ("object", run["object_key"] or "none yet"),
-        ("error", run["error"] or "none"),
-    ):
-        text.append(f"{name:<10}", "dim")
-        text.append(f"{value}\n", "red" if name == "error" and run["error"] else "")
-    text.append("\n")
     for line in run["log"]:
-        text.append(f"{look.clock(line['at'])} ", "dim")
-        text.append(f"{line['level']:<7} {line['message']}\n", look.LEVEL_STYLES.get(line["level"], ""))
+        text.append(f"\n{look.clock(line['at'])} ", "dim")
+        text.append(f"{line['level']:<7} {line['message']}", look.LEVEL_STYLES.get(line["level"], ""))
     return text

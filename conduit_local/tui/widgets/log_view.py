@@ -5,41 +5,55 @@ A log: lines over a bounded list, drawn when they are visible. It follows the ne
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
+from textual.message import Message
 from textual.strip import Strip
 
-from conduit_local.tui.look import LEVEL_STYLES, clock
+from conduit_local.tui.look import LEVEL_STYLES, LEVELS, clock, cut
 from conduit_local.tui.query import Query
+from conduit_local.tui.widgets.lines import Lines
 
 Line = dict[str, Any]
 
 
-class LogView(ScrollView, can_focus=True):
-    """Lines of the appliance's log, filtered."""
+class LogView(Lines):
+    """Lines of the appliance's log, filtered. Says `Opened` on Enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "scroll_by(1)", show=False),
-        Binding("k,up", "scroll_by(-1)", show=False),
-        Binding("pagedown,ctrl+d", "scroll_page(1)", show=False),
-        Binding("pageup,ctrl+u", "scroll_page(-1)", show=False),
+        Binding("j,down", "move(1)", show=False),
+        Binding("k,up", "move(-1)", show=False),
+        Binding("pagedown,ctrl+d", "page(1)", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", show=False),
         Binding("g,home", "top", show=False),
         Binding("G,end", "follow", show=False),
+        Binding("enter", "open", show=False, id="open"),
     ]
 
-    def __init__(self, **options: Any) -> None:
+    class Opened(Message):
+        """The marked line was asked for; the newest, where none is marked."""
+
+        def __init__(self, line: Line) -> None:
+            super().__init__()
+            self.line = line
+
+    def __init__(self, *, ascii_only: bool, **options: Any) -> None:
         super().__init__(**options)
         self.lines: list[Line] = []
         self.following = True
-        self._first = 0
-        """The number of the line on top, while it does not follow: new lines must not move it."""
-        self.marked: int | None = None
-        """The number of the line that was gone to."""
+        self.names_width = 0
+        """How wide the names of pipelines are written, so that what is said of them stands below each other."""
+        self.time_text: Callable[[str], str] = clock
         self.tell: Callable[[], None] = lambda: None
         """Called when it begins or ends to follow."""
+        self.marked: int | None = None
+        """The number of the line that was gone to."""
+        self._first = 0
+        """The number of the line on top, while it does not follow: new lines must not move it."""
+        self._mark = "~" if ascii_only else "…"
 
     def show(self, lines: Sequence[Line], query: Query) -> None:
         """Show these lines, those that pass the filter."""
@@ -51,19 +65,34 @@ class LogView(ScrollView, can_focus=True):
             self._put_on_top(next((at for at, line in enumerate(self.lines) if line["number"] >= self._first), 0))
         self.refresh()
 
-    def action_scroll_by(self, by: int) -> None:
-        """Move by lines; at the end it follows again."""
-        self._put_on_top(self.scroll_offset.y + by)
-        self._note_place()
+    @property
+    def current(self) -> Line | None:
+        """The marked line; the newest, where none is marked."""
+        newest = self.lines[-1] if self.lines else None
+        return next((line for line in self.lines if line["number"] == self.marked), newest)
 
-    def action_scroll_page(self, by: int) -> None:
-        """Move by what fits on the screen."""
-        self.action_scroll_by(by * max(1, self.size.height - 1))
+    def action_move(self, by: int) -> None:
+        """Mark another line, `by` lines further; behind the last one it follows again."""
+        if not self.lines:
+            return
+        place = next((at for at, line in enumerate(self.lines) if line["number"] == self.marked), len(self.lines))
+        if place + by >= len(self.lines):
+            self.action_follow()
+            return
+        place = max(0, place + by)
+        self.marked = self.lines[place]["number"]
+        top = min(max(self.scroll_offset.y, place - self.size.height + 1), place)
+        self._hold(top)
+
+    def action_page(self, by: int) -> None:
+        """Mark another line, by what fits on the screen."""
+        self.action_move(by * max(1, self.size.height - 1))
 
     def action_top(self) -> None:
         """Go to the oldest line."""
-        self._put_on_top(0)
-        self._note_place()
+        if self.lines:
+            self.marked = self.lines[0]["number"]
+            self._hold(0)
 
     def action_follow(self) -> None:
         """Follow the newest line."""
@@ -72,6 +101,11 @@ class LogView(ScrollView, can_focus=True):
         self._put_on_top(len(self.lines))
         self.tell()
         self.refresh()
+
+    def action_open(self) -> None:
+        """Ask for the marked line."""
+        if self.current is not None:
+            self.post_message(self.Opened(self.current))
 
     def go(self, wanted: Callable[[Line], bool], *, back: bool) -> bool:
         """Go to the next line (or the one before) that is wanted; whether there is one."""
@@ -86,47 +120,51 @@ class LogView(ScrollView, can_focus=True):
         if found is None:
             return False
         self.marked = found["number"]
-        place = self.lines.index(found)
-        self.following = False
-        self._put_on_top(place - self.size.height // 2)
-        self._note_place(at_end_follow=False)
-        self.refresh()
+        self._hold(self.lines.index(found) - self.size.height // 2)
         return True
 
     def render_line(self, y: int) -> Strip:
         """One line of the widget."""
-        base = self.rich_style
+        base = self.base
         place = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
         if place >= len(self.lines):
-            return Strip.blank(self.size.width, base)
+            return Strip.blank(width, base)
         line = self.lines[place]
+        marked = Style(reverse=line["number"] == self.marked)
+        base += marked
         style = base + Style.parse(LEVEL_STYLES.get(line["level"], "") or "none")
-        if line["number"] == self.marked:
-            style += Style(reverse=True)
-        about = f"{line['pipeline']} " if line["pipeline"] else ""
+        about = f"{line['pipeline']:<{self.names_width}} " if line["pipeline"] else ""
         segments = [
-            Segment(f"{clock(line['at'])} ", base + Style(dim=not self.app.ansi_color)),
-            Segment(f"{line['level'][:5]:<5} ", style),
+            Segment(f"{self.time_text(line['at']):<8} ", base + Style(dim=True)),
+            Segment(f"{LEVELS.get(line['level'], line['level']):<5} ", style),
             Segment(about, base + Style(bold=True)),
             Segment(line["message"], style),
         ]
-        return Strip(segments).adjust_cell_length(self.size.width, base)
+        too_wide = sum(cell_len(segment.text) for segment in segments) - width
+        if too_wide > 0:
+            segments[-1] = Segment(cut(line["message"], cell_len(line["message"]) - too_wide, self._mark), style)
+        return Strip(segments).adjust_cell_length(width, base)
 
     def on_mouse_scroll_up(self) -> None:
         """The wheel moves it too."""
-        self.action_scroll_by(-3)
+        self._hold(self.scroll_offset.y - 3)
 
     def on_mouse_scroll_down(self) -> None:
-        """The wheel moves it too."""
-        self.action_scroll_by(3)
+        """The wheel moves it too; at the end it follows again."""
+        last = max(0, len(self.lines) - self.size.height)
+        if self.scroll_offset.y + 3 >= last:
+            self.action_follow()
+        else:
+            self._hold(self.scroll_offset.y + 3)
 
     def _put_on_top(self, y: int) -> None:
-        last = max(0, len(self.lines) - self.size.height)
-        self.scroll_to(y=min(max(0, y), last), animate=False, immediate=True, force=True)
+        self.put_on_top(y, len(self.lines) - self.size.height)
 
-    def _note_place(self, *, at_end_follow: bool = True) -> None:
-        last = max(0, len(self.lines) - self.size.height)
-        self.following = at_end_follow and self.scroll_offset.y >= last
+    def _hold(self, top: int) -> None:
+        """Stay where it is from now on, with that line on top."""
+        self._put_on_top(top)
+        self.following = False
         if self.lines:
             self._first = self.lines[min(self.scroll_offset.y, len(self.lines) - 1)]["number"]
         self.tell()

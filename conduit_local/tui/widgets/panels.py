@@ -1,17 +1,17 @@
-"""Panels of text: the head of every screen, and what is known of the selected pipeline. Pure functions to Rich text."""
+"""Panels of text: the head of every screen, and how the selected pipeline flows. Pure functions to Rich text."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from rich.text import Text
 
 from conduit_local.core.plain import shorten
+from conduit_local.core.units import size_text, span_text
 from conduit_local.tui import look
 
 
 def head(
-    snapshot: dict[str, Any] | None, url: str, width: int, rate: str, now: str, stale: str | None, frozen: bool
+    snapshot: dict[str, Any] | None, url: str, width: int, rate: str, now: str, *, stale: bool, frozen: bool
 ) -> Text:
     """
     The first line: which appliance, how long it runs, whether the ledger closes; rate and time to the right.
@@ -52,6 +52,11 @@ def both_ends(left: str, rights: Sequence[str], width: int) -> Text:
     return Text((left + " " * max(1, width - len(left) - len(right) - 1) + right)[:width])
 
 
+def first_that_fits(lines: Sequence[str], width: int, mark: str = "…") -> Text:
+    """The first of `lines` that fits; the last one is cut where none does."""
+    return Text(look.cut(next((line for line in lines if len(line) <= width), lines[-1]), width, mark))
+
+
 def tabs(current: str, titles: Sequence[tuple[str, str, str]], width: int) -> Text:
     """The second line: the screens by number, the current one in brackets."""
     line = Text()
@@ -65,107 +70,78 @@ def tabs(current: str, titles: Sequence[tuple[str, str, str]], width: int) -> Te
     return line
 
 
-def trouble(snapshot: dict[str, Any] | None, lost: str | None) -> Text | None:
-    """What everybody must see: no connection, refused events, broken files; or None."""
+def trouble(snapshot: dict[str, Any] | None, lost: str | None, again_s: float | None, size: int, mark: str) -> Text:
+    """What everybody must see, in `size` characters: no connection, refused events, broken files; or nothing."""
     if lost:
-        return Text(f"no connection: {lost}; trying again", "bold red")
+        again = "trying now" if not again_s else f"next try in {span_text(again_s + 0.999)}"
+        return Text(shorten(f"no connection, {again}: {lost}", size, mark), "bold red")
     if snapshot is None:
-        return None
+        return Text("")
     if snapshot["store"]["trouble"]:
-        return Text(f"EVENTS ARE REFUSED: {snapshot['store']['trouble']}", "bold red")
+        return Text(shorten(f"EVENTS ARE REFUSED: {snapshot['store']['trouble']}", size, mark), "bold red")
     problems = snapshot["configuration"]["problems"]
     if problems:
         one = problems[0]
         place = f"{one['file']}:{one['line']}" if one["line"] else one["file"]
         field = f"{one['field']}: " if one["field"] else ""
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return Text(f"{place}: {field}{one['message']}{more}", "yellow")
-    return None
+        more = f"(1 of {len(problems)}) " if len(problems) > 1 else ""
+        return Text(shorten(f"{more}{place}: {field}{one['message']}", size, mark), "yellow")
+    return Text("")
 
 
-def title_line(title: str, right: str, width: int, *, ascii_only: bool) -> Text:
-    """`-- orders ---------------- last 2 min --`."""
+def title_line(title: str, right: str, width: int, *, ascii_only: bool, chosen: bool = False) -> Text:
+    """`-- orders ---------------- last 2 min --`; bold where the keys are for what is below."""
     bar = "-" if ascii_only else "─"
     left, tail = f"{bar * 2} {title} ", f" {right} {bar * 2}" if right else ""
     line = left + bar * max(0, width - len(left) - len(tail)) + tail
-    return Text(line[:width], "dim")
+    return Text(line[:width], "bold" if chosen else "dim")
 
 
-def flow(pipeline: dict[str, Any] | None, samples: Sequence[Sequence[float]], width: int, *, ascii_only: bool) -> Text:
-    """Sparklines of in, out and queue, each with now, average and highest; and what the last object was."""
-    if pipeline is None:
-        return Text("")
-    series = list(zip(*samples, strict=True)) if samples else [(), (), ()]
-    numbers_width = 36
-    spark_width = max(10, width - 8 - numbers_width)
-    lines = Text()
-    for name, values, now in (
-        ("in/s", series[0], pipeline["in_per_s"]),
-        ("out/s", series[1], pipeline["out_per_s"]),
-        ("queue", series[2], pipeline["pending"]),
-    ):
-        drawn = look.spark(look.squeeze(values, spark_width), spark_width, ascii_only)
-        lines.append(f" {name:<6} ")
-        lines.append(drawn, "green" if name != "queue" else "cyan")
-        average = sum(values) / len(values) if values else 0
-        tail = f"avg {look.short(average)} max {look.short(max(values, default=0))}"
-        lines.append(f" now {look.short(now):>6} {tail}\n")
-    last = pipeline["last_object"] or "nothing written yet"
-    lines.append(f" last   {last}"[: width - 1], "dim")
-    return lines
-
-
-def detail(
+def flow(
     pipeline: dict[str, Any] | None,
     samples: Sequence[Sequence[float]],
     runs: Sequence[dict[str, Any]],
-    events: Sequence[dict[str, Any]],
-    size: tuple[int, int],
+    width: int,
     *,
     ascii_only: bool,
 ) -> Text:
-    """The wide terminal's right side: flow chart with axes, destinations, configuration, newest events, recent runs."""
+    """Sparklines of in, out and queue, each with now, average and highest; and what a flush takes, or what is wrong."""
     if pipeline is None:
-        return Text("nothing selected", "dim")
-    width, height = size
+        return Text("")
+    series = list(zip(*samples, strict=True)) if samples else [(), (), ()]
+    spark_width = max(8, width - 8 - len("  now 12.4k avg 12.4k max 12.4k"))
     lines = Text()
-    values = [sample[0] for sample in samples]
-    minutes = max(1, round(len(samples) / 60))
-    lines.append(f"{pipeline['name']}  {pipeline['id']}\n", "bold")
-    if pipeline["message"]:
-        lines.append(f"{pipeline['message']}\n", "bold red")
-    chart_height = max(4, min(8, height // 4))
-    lines.append(f"events in a second, last {minutes} min\n", "dim")
-    for row in look.chart(values, width, chart_height, ascii_only):
-        lines.append(f"{row}\n", "green")
-    axis = ("+" if ascii_only else "└") + ("-" if ascii_only else "─") * max(0, width - 8)
-    lines.append(f"{'':>6}{axis}\n", "dim")
-    for route in pipeline["destinations"]:
-        ledger, settings = route["ledger"], route["settings"]
-        lines.append("to     ", "dim")
-        lines.append(f"{route['name']}: {route['type']} {settings.get('path', '')} ")
-        style = {"ok": "green", "retrying": "yellow", "blocked": "red"}[route["health"]]
-        lines.append(f"{route['health']}\n", style)
-        again = f", again in {route['retry_s']:.0f}s" if route["retry_s"] is not None else ""
-        lines.append(
-            f"       {look.count(ledger['delivered'])} delivered, {look.count(ledger['pending'])} pending{again}\n"
-        )
-    batch = pipeline["batch"]
-    lines.append("batch  ", "dim")
-    lines.append(f"{look.count(batch['max_events'])} events, {look.size(batch['max_bytes'])}, {batch['max_age']:g}s\n")
-    lines.append("from   ", "dim")
-    lines.append(f"{pipeline['managed_by'] or 'API'}, made {pipeline['created_at'][:10]}\n")
+    for name, values, now in (
+        ("in/s", series[0], look.short(pipeline["in_per_s"])),
+        ("out/s", series[1], look.short(pipeline["out_per_s"])),
+        ("queue", series[2], look.tally(pipeline["pending"], 5)),
+    ):
+        average = sum(values) / len(values) if values else 0
+        highest = max(values, default=0)
+        tail = f"avg {look.short(average):>5} max {look.tally(highest, 5):>5}"
+        lines.append(f" {name:<6} ")
+        drawn = look.spark(look.squeeze(values, spark_width), spark_width, ascii_only)
+        lines.append(drawn, "green" if name != "queue" else "cyan")
+        lines.append(f"  now {now:>5} {tail}\n")
     mark = "~" if ascii_only else "…"
-    lines.append("newest events\n", "dim")
-    for event in events:
-        lines.append(f" {look.clock(event['received_at'])} ")
-        lines.append(f"{event['event_type']} ", "cyan")
-        payload = json.dumps(event["payload"], ensure_ascii=ascii_only)
-        lines.append(shorten(payload, max(1, width - 12 - len(event["event_type"])), mark) + "\n")
-    lines.append("recent runs\n", "dim")
-    for run in runs:
-        took = f"{run['duration_ms']}ms" if run["duration_ms"] is not None else mark
-        lines.append(f" {look.clock(run['started_at'])} ")
-        lines.append(f"{run['state']:<8}", look.RUN_STYLES.get(run["state"], ""))
-        lines.append(f" {run['trigger']:<7}{look.count(run['rows']):>9} rows {took:>8}\n")
+    if pipeline["message"]:
+        state = look.look_of(pipeline)
+        lines.append(f" {state.word.lower():<6} ", state.style)
+        lines.append(pipeline["message"], "bold red")
+    else:
+        lines.append(" flush  ")
+        lines.append(look.cut(_flushes(pipeline, runs), max(1, width - 9), mark))
     return lines
+
+
+def _flushes(pipeline: dict[str, Any], runs: Sequence[dict[str, Any]]) -> str:
+    """`p50 38ms p99 210ms | 5,000 rows / 1.2MB per batch | out`, of the runs that are known."""
+    took = [run["duration_ms"] for run in runs if run["state"] == "success"]
+    batches = sum(run["batches"] for run in runs if run["state"] == "success")
+    where = ", ".join(str(route["settings"].get("path", route["type"])) for route in pipeline["destinations"])
+    if not batches:
+        return f"nothing written yet | {where}"
+    rows = round(sum(run["rows"] for run in runs if run["state"] == "success") / batches)
+    size = sum(run["size_bytes"] for run in runs if run["state"] == "success") / batches
+    times = f"p50 {look.took(look.percentile(took, 50))} p99 {look.took(look.percentile(took, 99))}"
+    return f"{times} | {look.count(rows)} rows / {size_text(size)} per batch | {where}"

@@ -2,10 +2,11 @@
 A table of rows that the cursor moves over.
 
 Drawn line by line: only what is visible is rendered, and what moves is a list of tuples; 500 pipelines cost what fits
-on the screen. The selection follows the row's key, wherever sorting puts it.
+on the screen. The selection follows the row's key, wherever sorting puts it, and stays where it is on the screen. Where
+the newest is on top, a cursor on the first row stays there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,8 +17,10 @@ from textual.binding import Binding, BindingType
 from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
+
+from conduit_local.tui.look import cut
+from conduit_local.tui.widgets.lines import Lines
 
 Cell = tuple[str, str]
 """A text, and a Rich style for it."""
@@ -45,7 +48,7 @@ class Row:
     cells: Sequence[Cell]
 
 
-class Rows(ScrollView, can_focus=True):
+class Rows(Lines):
     """The table. Says `Moved` when another row is selected, `Opened` on Enter or a second click."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -55,7 +58,7 @@ class Rows(ScrollView, can_focus=True):
         Binding("pageup,ctrl+u", "page(-1)", show=False),
         Binding("g,home", "move(-1000000000)", show=False),
         Binding("G,end", "move(1000000000)", show=False),
-        Binding("enter", "open", show=False),
+        Binding("enter", "open", show=False, id="open"),
     ]
 
     class Moved(Message):
@@ -64,7 +67,9 @@ class Rows(ScrollView, can_focus=True):
     class Opened(Message):
         """The selected row was asked for."""
 
-    def __init__(self, columns: Sequence[Column], *, ascii_only: bool, **options: Any) -> None:
+    def __init__(
+        self, columns: Sequence[Column], *, ascii_only: bool, newest_first: bool = False, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.columns = list(columns)
         self.rows: list[Row] = []
@@ -73,6 +78,7 @@ class Rows(ScrollView, can_focus=True):
         self._places: dict[str, int] = {}
         self._pointer = ">"
         self._ascii_only = ascii_only
+        self._newest_first = newest_first
 
     @property
     def cursor(self) -> int:
@@ -81,13 +87,19 @@ class Rows(ScrollView, can_focus=True):
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show other rows. The selection stays on its key; where that is gone, on its place."""
-        place = self.cursor
+        place, top = self.cursor, self.scroll_offset.y
+        at_newest = self._newest_first and place == 0 and top == 0
         self.rows = list(rows)
         self._places = {row.key: at for at, row in enumerate(self.rows)}
-        if self.key not in self._places:
-            self.key = self.rows[min(place, len(self.rows) - 1)].key if self.rows else None
-            self.post_message(self.Moved())
+        chosen = self.key
+        if chosen not in self._places or at_newest:
+            chosen = self.rows[min(place, len(self.rows) - 1)].key if self.rows else None
         self.virtual_size = Size(self.size.width, len(self.rows) + 1)
+        if chosen != self.key:
+            self.key = chosen
+            self.post_message(self.Moved())
+        if self.cursor != place:
+            self._put_on_top(top + self.cursor - place)
         self.refresh()
 
     def select(self, key: str) -> None:
@@ -97,6 +109,14 @@ class Rows(ScrollView, can_focus=True):
             self._keep_visible()
             self.post_message(self.Moved())
             self.refresh()
+
+    def go(self, keys: Set[str], *, back: bool) -> bool:
+        """Put the cursor on the next row (or the one before) that is among `keys`; whether there is one."""
+        here = self.cursor
+        found = [at for at, row in enumerate(self.rows) if row.key in keys and (at < here if back else at > here)]
+        if found:
+            self.select(self.rows[found[-1] if back else found[0]].key)
+        return bool(found)
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
@@ -122,11 +142,11 @@ class Rows(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of the widget; the first is the head."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         layout = self._layout(width)
-        base = self.rich_style
+        base = self.base
         if y == 0:
-            head = base + Style(bold=True, dim=not self.app.ansi_color)
+            head = base + Style(bold=True, dim=True)
             cells = [(self.columns[at].title, size, self.columns[at], head) for at, size in layout]
             return self._strip("  ", head, cells, width, base)
         place = y - 1 + self.scroll_offset.y
@@ -154,17 +174,24 @@ class Rows(ScrollView, can_focus=True):
         """Which columns fit, and how wide each is."""
         shown = list(range(len(self.columns)))
         droppable = sorted((at for at in shown if self.columns[at].drop), key=lambda at: -self.columns[at].drop)
-        while droppable and 2 + sum(self.columns[at].width + 1 for at in shown) > width:
+        while droppable and self._needed(shown) > width:
             shown.remove(droppable.pop(0))
-        spare = max(0, width - 2 - sum(self.columns[at].width + 1 for at in shown))
+        spare = max(0, width - self._needed(shown))
         return [(at, self.columns[at].width + (spare if self.columns[at].grows else 0)) for at in shown]
+
+    def _needed(self, shown: Sequence[int]) -> int:
+        """How wide these columns are, with the pointer before them and a space between them."""
+        return 1 + sum(self.columns[at].width + 1 for at in shown)
 
     def _keep_visible(self) -> None:
         place, top, height = self.cursor, self.scroll_offset.y, max(1, self.size.height - 1)
         if place < top:
-            self.scroll_to(y=place, animate=False, immediate=True)
+            self._put_on_top(place)
         elif place >= top + height:
-            self.scroll_to(y=place - height + 1, animate=False, immediate=True)
+            self._put_on_top(place - height + 1)
+
+    def _put_on_top(self, place: int) -> None:
+        self.put_on_top(place, len(self.rows) + 1 - self.size.height)
 
 
 def _fit(text: str, width: int, column: Column, *, mark: str) -> str:
@@ -174,5 +201,5 @@ def _fit(text: str, width: int, column: Column, *, mark: str) -> str:
             return ""
         if column.keep_end:
             return mark + set_cell_size(text[::-1], width - 1)[::-1]
-        return set_cell_size(text, width - 1) + mark
+        return cut(text, width, mark)
     return " " * (width - size) + text if column.right else text + " " * (width - size)
