@@ -1,6 +1,8 @@
 """Fixtures that many tests share."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,12 @@ from tests.disks import Disk, mounted
 
 settings.register_profile("gate", deadline=None, print_blob=True)
 settings.load_profile("gate")
+
+# A shell that starts this in the background, and nohup, have these ignored, which every process we start would inherit.
+if threading.current_thread() is threading.main_thread():
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def missing(reason: str) -> None:
