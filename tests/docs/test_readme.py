@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conduit_local.config.settings import Settings, load_settings
+from tests.conftest import missing
 from tests.docs.parts import README, keys, part
 
 ROOT = README.parent
@@ -114,6 +115,8 @@ def tour(folder: Path) -> Iterator[Tour]:
 
 @pytest.mark.slow
 def test_the_tour_goes_as_it_is_shown(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        missing("the tour uses curl; on Debian and Ubuntu: sudo apt install curl")
     done = 0
     with tour(tmp_path) as walk:
         for command, shown in steps():
