@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -51,7 +51,7 @@ class Orders(RuleBasedStateMachine):
     # The engine's life: one task, which runs whenever the loop does ---------------------------------------
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(asyncio.wait_for(work, 20))
+        return self.loop.run_until_complete(asyncio.wait_for(work, 10))
 
     def start(self) -> None:
         self.stopping, started = asyncio.Event(), asyncio.Event()
@@ -74,7 +74,7 @@ class Orders(RuleBasedStateMachine):
 
     def stop(self) -> None:
         self.stopping.set()
-        self.loop.run_until_complete(asyncio.wait_for(self.life, 20))
+        self.loop.run_until_complete(asyncio.wait_for(self.life, 10))
 
     @property
     def live(self) -> Any:
@@ -242,5 +242,13 @@ class Orders(RuleBasedStateMachine):
 
 TestOrders = Orders.TestCase
 TestOrders.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ],  # a wait that does not end takes seconds each time it is tried
 )
