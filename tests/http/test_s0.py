@@ -225,6 +225,7 @@ def test_s0_6_events_are_listed_newest_first_and_pages_neither_repeat_nor_skip(a
 
 
 def test_s0_6_without_a_pipeline_all_are_listed(appliance: Appliance) -> None:
+    assert appliance.emit({}).status == 200
     one = appliance.emit({}).json["event_id"]
     other = appliance.emit({}, pipeline=new_pipeline(appliance, "listed")["id"]).json["event_id"]
     page = appliance.ask("GET", "/v1/events?limit=2").json
