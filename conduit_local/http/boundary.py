@@ -53,11 +53,13 @@ class Boundary:
                 _check_type(route, request)
             answer = await route.handler(Call(request, params, principal, self._bodies))
         except ConduitError as error:
+            _require_unanswered(request)
             answer = self._worded(error, path)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:  # noqa: BLE001 - a bug in a handler is a 500 in the API's words, and a traceback in the log
             LOGGER.exception("%s %s", request.method, path[:200])
+            _require_unanswered(request)
             answer = self._worded(Broken("an unexpected error; the appliance's log has the details"), path)
         if api is not None and api.rate_headers:
             answer.headers.update(self._rate_headers())
@@ -83,6 +85,12 @@ class Boundary:
             "X-RateLimit-Remaining": str(self._bucket.remaining),
             "X-RateLimit-Reset": str(self._bucket.reset_at_s(self._clock.steady_us())),
         }
+
+
+def _require_unanswered(request: web.BaseRequest) -> None:
+    """Raises: ConnectionError, which closes the connection, where a second answer would follow half of a first one."""
+    if request.writer.output_size > 0:
+        raise ConnectionError("the answer had begun")
 
 
 def _path_of(request: web.BaseRequest) -> str:

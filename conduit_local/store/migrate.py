@@ -69,6 +69,11 @@ def _keep_copy(db: sqlite3.Connection, copy: Path) -> None:
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(copy)
+    folder = os.open(copy.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _statements(script: str) -> list[str]:
