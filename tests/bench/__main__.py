@@ -30,6 +30,7 @@ from tests.bench.measures import (
     flow_per_s,
     help_ms,
     idle,
+    paused_against_bare,
     share_with,
     start_ms,
     terminal,
@@ -82,12 +83,14 @@ async def _singles(effort: Effort) -> list[Row]:
 
 async def _arrays(effort: Effort) -> list[Row]:
     found = await against_bare(order_arrays(), CONNECTIONS, BATCH, effort)
+    alone = await paused_against_bare(order_arrays(), BATCH, effort)
     return [
         Row(
             what=f"bare handler, the same arrays, {CONNECTIONS} connections",
             found=f"{found.other_per_s:,.0f} events/s",
         ),
-        _ratio(f"arrays of {BATCH} orders of 130 bytes", found, "of bare", 0.4),
+        _ratio(f"arrays of {BATCH} orders of 130 bytes, ingest alone", alone, "of bare", 0.4),
+        _ratio(f"arrays of {BATCH} orders, while they are delivered", found, "of bare", 0.4),
         Row(
             what="· the same, absolute",
             found=f"{found.ours_per_s:,.0f} events/s",

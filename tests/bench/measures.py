@@ -119,6 +119,14 @@ async def against_bare(make: Maker, connections: int, each: int, effort: Effort)
         return await compared(ours, port, make, connections, each, effort)
 
 
+async def paused_against_bare(make: Maker, each: int, effort: Effort) -> Compared:
+    """The same with delivery paused: ingest alone."""
+    with bare() as port:
+        async with paused(0) as ours:
+            await send(ours.port, make, CONNECTIONS, seconds=effort.slice_s)
+            return await compared(ours, port, make, CONNECTIONS, each, effort)
+
+
 async def flow_per_s(effort: Effort) -> float:
     """Events a second from the first request until the last event is in a file, synced and named."""
     with appliance() as ours:
