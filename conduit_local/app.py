@@ -22,34 +22,38 @@ from pathlib import Path
 
 from conduit_local import __version__
 from conduit_local.config.apply import Configuration
-from conduit_local.config.documents import FileProblem
 from conduit_local.config.files import read_pipelines
-from conduit_local.config.settings import InvalidSettings, LoadedSettings, Settings
+from conduit_local.config.first_key import keep_first_key
+from conduit_local.config.settings import InvalidSettings, LoadedSettings, Settings, is_loopback
 from conduit_local.config.watch import Seen, look, repeat_postponed, watch
 from conduit_local.control.routes import Control
 from conduit_local.control.snapshot import Identity
-from conduit_local.core.errors import Broken, Invalid, only_error
-from conduit_local.core.keys import Scope
-from conduit_local.core.kinds import Kinds, parse_spec, spec_model
+from conduit_local.core.errors import only_error
+from conduit_local.core.kinds import Kinds, spec_model
 from conduit_local.core.ports import Clock
 from conduit_local.core.spec import PipelineSpec
+from conduit_local.core.texts import Texts
 from conduit_local.destinations.kinds import DESTINATIONS, DestinationMaker
 from conduit_local.dialects.s0 import routes as s0
+from conduit_local.egress.client import HttpClient
+from conduit_local.egress.guard import Guard
 from conduit_local.engine.clock import SteeredClock, SystemClock
-from conduit_local.engine.engine import Engine, EngineSettings, run_engine
+from conduit_local.engine.engine import Engine, EngineSettings, Ports, run_engine
 from conduit_local.engine.journal import LOGGER, Journal
-from conduit_local.engine.keys import Keys
 from conduit_local.engine.limits import Bucket
 from conduit_local.engine.retention import Kept
 from conduit_local.http.body import BodyReader
 from conduit_local.http.boundary import Boundary
+from conduit_local.http.docs_page import docs_api
 from conduit_local.http.guards import Guards
+from conduit_local.http.proxies import Proxies
 from conduit_local.http.router import Router
 from conduit_local.http.server import ServerSettings, listen
 from conduit_local.http.wording import coded_error
 from conduit_local.sources.kinds import SOURCES
 from conduit_local.store.folder import DataFolder, write_private
 from conduit_local.store.store import StoreSettings, open_store
+from conduit_local.store.vault import FileVault
 from conduit_local.transforms.kinds import TRANSFORMS
 
 SWITCH_INTERVAL_S = 0.0005
@@ -97,23 +101,32 @@ async def run_appliance(start: Start, ready: Callable[[str], None]) -> None:
         new = not folder.database.exists()
         if new:
             _require_good_files(start, model)
-        store = await stack.enter_async_context(
-            open_store(_store_settings(settings, folder), clock, lambda text: parse_spec(json.loads(text), model))
-        )
+        vault = FileVault(folder.secret_keys, start.environment.get("CONDUIT_LOCAL_SECRET_KEY"))
+        texts = Texts(model, DESTINATIONS, vault)
+        store = await stack.enter_async_context(open_store(_store_settings(settings, folder), clock, texts))
         threads = stack.enter_context(ThreadPoolExecutor(settings.delivery.threads, thread_name_prefix="destination"))
-        engine = await stack.enter_async_context(
-            run_engine(
-                store.log,
-                store.catalog,
-                DestinationMaker(folder.path, tuple(map(Path, settings.allowed_folders)), threads),
-                clock,
-                journal,
-                model,
-                _engine_settings(settings),
-                random.Random(),  # noqa: S311 - jitter, not a secret
-            )
+        ports = Ports(
+            log=store.log,
+            catalog=store.catalog,
+            destinations=DestinationMaker(
+                folder.path,
+                tuple(map(Path, settings.allowed_folders)),
+                threads,
+                settings.stand_ins.destinations,
+                settings.stand_ins.sources,
+                vault.place,
+            ),
+            sender=await stack.enter_async_context(
+                HttpClient(Guard(settings.allowed_networks, loopback=is_loopback(settings.host)))
+            ),
+            clock=clock,
+            texts=texts,
+            key_ring=vault,
         )
-        await _keep_first_key(engine.keys, folder, start.environment)
+        engine = await stack.enter_async_context(
+            run_engine(ports, journal, model, _engine_settings(settings), random.Random())  # noqa: S311 - jitter
+        )
+        await keep_first_key(engine.keys, folder, start.environment)
         configuration = Configuration(start.configuration_folder, start.loaded, engine, start.environment)
         seen = look(start.configuration_folder)
         await configuration.reload()
@@ -141,13 +154,16 @@ async def _serve(
         durability=settings.durability,
     )
     control = Control(engine, identity, configuration)
+    apis = [s0.api(engine), control.api()]
+    apis.append(docs_api(apis, title="conduit-local", version=__version__, base_url=start.environment.get("BASE_URL")))
     boundary = Boundary(
-        Router([s0.api(engine), control.api()], coded_error),
+        Router(apis, coded_error),
         engine.keys,
         Guards(settings.host, settings.allowed_hosts),
         Bucket(settings.rate_limit.requests, settings.rate_limit.per_s),
         BodyReader(deadline_s=settings.connections.body_deadline),
         engine.clock,
+        Proxies(settings.trusted_proxies),
     )
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     listening = await stack.enter_async_context(listen(boundary, _server_settings(settings)))
@@ -212,37 +228,6 @@ def _require_good_files(start: Start, model: type[PipelineSpec]) -> None:
     problems = read_pipelines(start.configuration_folder, model, start.environment).problems
     if problems:
         raise InvalidSettings(problems)
-
-
-async def _keep_first_key(keys: Keys, folder: DataFolder, environment: Mapping[str, str]) -> None:
-    """The key for CLI and TUI: of the environment, of the last start, or made now; in the data folder, mode 0600."""
-    given = environment.get("CONDUIT_LOCAL_API_KEY")
-    kept = _read_key(folder.api_key)
-    if given:
-        try:
-            if not keys.is_live(given):
-                await keys.create("environment", [Scope.ADMIN], given)
-        except Invalid as error:
-            source = "environment CONDUIT_LOCAL_API_KEY"
-            problem = FileProblem(file=source, line=None, field="", message=error.message)
-            raise InvalidSettings([problem]) from error
-        secret = given
-    elif kept is not None and keys.is_live(kept):
-        return
-    else:
-        _, secret = await keys.create("first key", [Scope.ADMIN])
-    if secret != kept:
-        try:
-            write_private(folder.api_key, f"{secret}\n".encode())
-        except OSError as error:
-            raise Broken(f"write {folder.api_key}: {error.strerror}") from error
-
-
-def _read_key(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 def _store_settings(settings: Settings, folder: DataFolder) -> StoreSettings:

@@ -11,12 +11,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from conduit_local.egress.client import HttpClient
+from conduit_local.egress.guard import Guard
+
 from conduit_local.core.ports import Clock, Destinations
-from conduit_local.destinations.kinds import DestinationMaker
+from conduit_local.core.texts import Texts
+from conduit_local.destinations.kinds import DESTINATIONS, DestinationMaker
 from conduit_local.engine.clock import SystemClock
-from conduit_local.engine.engine import Engine, EngineSettings, run_engine
+from conduit_local.engine.engine import Engine, EngineSettings, Ports, run_engine
 from conduit_local.engine.journal import LOGGER, Journal
 from conduit_local.engine.ledger import ledger_of
+from conduit_local.store.vault import FileVault
 from tests.making import MODEL, store_at
 
 if sys.version_info >= (3, 14):
@@ -39,15 +44,23 @@ async def engine_at(
     LOGGER.addHandler(journal)
     LOGGER.setLevel("INFO")
     try:
+        vault = FileVault(folder / "secrets.key", None)
+        texts = Texts(MODEL, DESTINATIONS, vault)
         with ThreadPoolExecutor(4) as threads:
             maker = DestinationMaker(folder, (), threads)
             async with (
-                store_at(folder, clock, **store_settings) as store,
+                store_at(folder, clock, texts, **store_settings) as store,
+                HttpClient(Guard((), loopback=True)) as sender,
                 run_engine(
-                    store.log,
-                    store.catalog,
-                    destinations(maker) if destinations else maker,
-                    clock,
+                    Ports(
+                        log=store.log,
+                        catalog=store.catalog,
+                        destinations=destinations(maker) if destinations else maker,
+                        sender=sender,
+                        clock=clock,
+                        texts=texts,
+                        key_ring=vault,
+                    ),
                     journal,
                     MODEL,
                     settings or EngineSettings(keys_required=False),

@@ -13,8 +13,11 @@ from conduit_local.core.kinds import parse_spec
 from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
 from conduit_local.core.ports import Clock
 from conduit_local.core.spec import PipelineSpec
+from conduit_local.core.texts import Texts
+from conduit_local.destinations.kinds import DESTINATIONS
 from conduit_local.engine.clock import SystemClock
 from conduit_local.store.store import Store, StoreSettings, open_store
+from conduit_local.store.vault import FileVault
 
 MODEL = pipeline_model()
 
@@ -56,11 +59,18 @@ def numbered(first: int, count: int) -> NewEvents:
     return events(*(f'{{"n": {number}}}' for number in range(first, first + count)))
 
 
+def texts_at(folder: Path) -> Texts:
+    """Configurations as the store in `folder` keeps them."""
+    return Texts(MODEL, DESTINATIONS, FileVault(folder / "secrets.key", None))
+
+
 @asynccontextmanager
-async def store_at(folder: Path, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Store]:
+async def store_at(
+    folder: Path, clock: Clock | None = None, texts: Texts | None = None, **settings: Any
+) -> AsyncIterator[Store]:
     """A store in `folder`, opened as the appliance opens it."""
     made = StoreSettings(path=folder / "conduit.db", **settings)
-    async with open_store(made, clock or SystemClock(), lambda text: parse_spec(json.loads(text), MODEL)) as store:
+    async with open_store(made, clock or SystemClock(), texts or texts_at(folder)) as store:
         yield store
 
 

@@ -5,6 +5,7 @@ Settings and pipeline files.
     settings    `conduit-local.yaml`, environment, flags; with where each value was set
     files       `pipelines/*.yaml`: read whole, problems with file and line
     apply       the difference between the files and the engine, applied
+    first_key   the API key that is there from the first start on
     watch       reload when files change
     schema      JSON Schema of both
 """

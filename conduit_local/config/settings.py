@@ -16,6 +16,8 @@ from conduit_local.config.documents import Document, DocumentError, FileProblem,
 from conduit_local.core.ids import ALPHABET, TAG_WIDTH
 from conduit_local.core.problems import Problem, problems_of
 from conduit_local.core.spec import Bytes, Duration, Part
+from conduit_local.destinations.files import FilesSpec
+from conduit_local.sources.kinds import PushSource
 
 FILE_NAME = "conduit-local.yaml"
 _MIB, _GIB = 1024**2, 1024**3
@@ -31,6 +33,13 @@ def _absolute(value: str) -> str:
     if not Path(value).is_absolute():
         raise ValueError("must be an absolute path")
     return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError("must be a network like 10.0.0.0/8 or fd00::/8, or one address") from None
 
 
 class StorageSettings(Part):
@@ -76,6 +85,13 @@ class DeliverySettings(Part):
     batches_in_memory: Annotated[int, Field(ge=1, le=256)] = 8
 
 
+class StandIns(Part):
+    """What takes the place of connectors that cannot be reached from here, by their name."""
+
+    sources: Mapping[str, PushSource] = {}
+    destinations: Mapping[str, FilesSpec] = {}
+
+
 class LogSettings(Part):
     """The appliance's log: on standard error, or in a file."""
 
@@ -103,6 +119,11 @@ class Settings(Part):
     """Names, besides this machine's, that may stand in `Host`; `*` for any."""
     allowed_folders: tuple[Annotated[str, AfterValidator(_absolute)], ...] = ()
     """Folders that pipelines made through an API may write to, besides the data folder."""
+    allowed_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    """Private networks that webhooks may be sent to, like 10.0.0.0/8; loopback only while itself on loopback."""
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    """Networks whose `X-Forwarded-For` is believed."""
+    stand_ins: StandIns = StandIns()
     storage: StorageSettings = StorageSettings()
     retention: RetentionSettings = RetentionSettings()
     rate_limit: RateSettings = RateSettings()

@@ -1,15 +1,17 @@
 """`/_local/pipelines`: pipelines, orders, and events by array or NDJSON."""
 
+from functools import partial
+
 from aiohttp import web
 
 from conduit_local.control import wire
-from conduit_local.core.kinds import parse_spec
+from conduit_local.core.kinds import edited_spec, parse_spec
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.engine.engine import Engine
 from conduit_local.http.answers import json_answer, receipt_answer
 from conduit_local.http.call import Call
-from conduit_local.http.decode import decode_object
+from conduit_local.http.decode import decode_object, run_options
 
 MAX_EVENTS_BODY_BYTES = 32 * 1024**2
 MAX_BODY_BYTES = 1_048_576
@@ -41,7 +43,9 @@ class Pipelines:
         document.setdefault("name", live.pipeline.name if live else ref)
         spec = parse_spec(document, self._engine.spec_model)
         if live is not None:
-            return self._answer(await self._engine.manage.change(ref, lambda _old: spec))
+            model = self._engine.spec_model
+            become = partial(edited_spec, edit=lambda _old: document, model=model)
+            return self._answer(await self._engine.manage.change(ref, become, expects=call.if_match()))
         if spec.name != ref:
             raise refusal([Problem(path=("name",), message=f"must be {ref!r}, as in the path")])
         return self._answer(await self._engine.manage.create(spec), 201)
@@ -69,6 +73,13 @@ class Pipelines:
         pipeline = self._engine.topology.find(call.params["pipeline"]).pipeline
         return json_answer(wire.encode_run(run, pipeline), 202)
 
+    async def post_run(self, call: Call) -> web.Response:
+        """`POST …/runs` `{full_refresh?, dry_run?, variables?}`: 202 with a run that begins as soon as it may."""
+        body = await call.body(MAX_BODY_BYTES)
+        options = run_options(decode_object(body) if body else {})
+        run = await self._engine.runs.request(call.params["pipeline"], options)
+        return json_answer(wire.encode_run(run, self._engine.topology.find(call.params["pipeline"]).pipeline), 202)
+
     async def post_events(self, call: Call) -> web.StreamResponse:
         """
         `POST …/events`: 200 once all of them are on disk; all or none.
@@ -77,7 +88,9 @@ class Pipelines:
         """
         body = await call.body(MAX_EVENTS_BODY_BYTES)
         events = wire.decode_events(body, call.request.headers.get("Content-Type", ""))
-        receipt = await self._engine.ingest.accept(call.params["pipeline"], events, call.idempotency_key())
+        receipt = await self._engine.ingest.accept(
+            call.params["pipeline"], events, call.idempotency_key(), call.client_address
+        )
         return receipt_answer(wire.encode_receipt(receipt, self._engine.log.tag), replayed=receipt.replayed)
 
     async def get_rates(self, call: Call) -> web.Response:

@@ -13,6 +13,7 @@ from conduit_local.core.run import RunState, Trigger
 from conduit_local.engine.engine import Engine
 from conduit_local.http.answers import json_answer
 from conduit_local.http.call import Call
+from conduit_local.http.download import send_objects
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _E = TypeVar("_E", bound=StrEnum)
@@ -46,7 +47,7 @@ class Records:
             call.text("pipeline"),
             before=before,
             limit=limit + 1,
-            state=_one_of(call, "state", RunState),
+            states=[state] if (state := _one_of(call, "state", RunState)) else [],
             trigger=_one_of(call, "trigger", Trigger),
         )
         page = runs[:limit]
@@ -55,8 +56,20 @@ class Records:
 
     async def get_run(self, call: Call) -> web.Response:
         """`GET /_local/runs/{run}`: with the last 1,000 lines of its log."""
-        run, pipeline, lines = await self._engine.queries.run(call.params["run"], 1_000)
-        return json_answer({**wire.encode_run(run, pipeline), "log": [wire.encode_run_line(line) for line in lines]})
+        run, live = await self._engine.runs.find(call.params["run"])
+        lines = await self._engine.queries.run_lines(run, 1_000)
+        log = [wire.encode_run_line(line) for line in lines]
+        return json_answer({**wire.encode_run(run, live.pipeline), "log": log})
+
+    async def cancel_run(self, call: Call) -> web.Response:
+        """`POST /_local/runs/{run}/cancel`: ends a run that waits or is under way; what is pending stays so."""
+        run, pipeline = await self._engine.runs.cancel(call.params["run"])
+        return json_answer(wire.encode_run(run, pipeline))
+
+    async def download_run(self, call: Call) -> web.StreamResponse:
+        """`GET /_local/runs/{run}/download`: what it has written; a zip of several objects."""
+        run, live = await self._engine.runs.find(call.params["run"])
+        return await send_objects(call, self._engine.runs.objects(run, live), run.id)
 
     async def list_logs(self, call: Call) -> web.Response:
         """`GET /_local/logs?after&limit&level&pipeline`: the newest lines of the appliance's log, the oldest first."""

@@ -67,6 +67,10 @@ class Control:
         """`POST /_local/config/reload`: 200 with what changed, or with the problems that kept it from being applied."""
         return json_answer(await self._configuration.reload())
 
+    async def post_rotate(self, call: Call) -> web.Response:
+        """`POST /_local/secrets/rotate`: seal every secret with a new key; 200 with how many records that were."""
+        return json_answer({"resealed": await self._engine.sealing.rotate()})
+
     async def get_live(self, call: Call) -> web.Response:
         """`GET /_local/health/live`: 200 as long as requests are answered at all."""
         return json_answer({"status": "live"})
@@ -95,16 +99,20 @@ class Control:
             _route("POST", f"{one}/resume", pipelines.resume, Scope.MANAGE),
             _route("POST", f"{one}/drain", pipelines.drain, Scope.MANAGE),
             _route("POST", f"{one}/flush", pipelines.flush, Scope.MANAGE),
+            _route("POST", f"{one}/runs", pipelines.post_run, Scope.MANAGE, _JSON),
             _route("POST", f"{one}/events", pipelines.post_events, Scope.INGEST, (*_JSON, NDJSON)),
             _route("GET", f"{one}/rates", pipelines.get_rates, Scope.READ),
             _route("GET", "/_local/events", records.list_events, Scope.READ),
             _route("GET", "/_local/events/{event}", records.get_event, Scope.READ),
             _route("GET", "/_local/runs", records.list_runs, Scope.READ),
             _route("GET", "/_local/runs/{run}", records.get_run, Scope.READ),
+            _route("POST", "/_local/runs/{run}/cancel", records.cancel_run, Scope.MANAGE),
+            _route("GET", "/_local/runs/{run}/download", records.download_run, Scope.READ),
             _route("GET", "/_local/logs", records.list_logs, Scope.READ),
             _route("GET", "/_local/keys", keys.list_keys, Scope.ADMIN),
             _route("POST", "/_local/keys", keys.post_key, Scope.ADMIN, _JSON),
             _route("DELETE", "/_local/keys/{key}", keys.delete_key, Scope.ADMIN),
+            _route("POST", "/_local/secrets/rotate", self.post_rotate, Scope.ADMIN),
             _route("GET", "/_local/config", self.get_configuration, Scope.READ),
             _route("POST", "/_local/config/reload", self.post_reload, Scope.MANAGE),
             _route("GET", "/metrics", Metrics(self._engine).get_metrics, Scope.READ),

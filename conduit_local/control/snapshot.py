@@ -118,11 +118,12 @@ def _route(route: LiveRoute, head: Mark, steady_us: int) -> dict[str, Any]:
     return {
         "name": route.name,
         "type": route.spec.type,
-        "settings": route.spec.model_dump(mode="json", exclude={"name", "type"}),
+        "settings": route.spec.model_dump(mode="json", exclude={"name", "type", "title", "paused"}),
         "health": route.health,
         "message": route.message,
         "attempt": route.attempt,
         "retry_s": None if retry_s is None else round(retry_s, 1),
+        "paused": route.spec.paused,
         "retiring": route.through_seq is not None,
         "errors_per_minute": sum(1 for at_us in route.failures if steady_us - at_us < _MINUTE_US),
         "last_written_at": time_text(route.last_written_us),

@@ -7,15 +7,17 @@ Every error that crosses a floor, by who must act.
     │   ├── TooLarge           PayloadTooLarge, BodyTooLarge, TooManyRecords
     │   ├── UnsupportedMediaType, UnsupportedEncoding, HeaderMismatch
     │   ├── Unauthorized, Forbidden
-    │   ├── NotFound           PipelineNotFound, EventNotFound, RunNotFound, KeyNotFound, PathNotFound
+    │   ├── NotFound           PipelineNotFound, EventNotFound, RunNotFound, KeyNotFound, WebhookNotFound,
+    │   │                      DestinationNotFound, OriginNotFound, DomainNotFound, ObjectNotFound, PathNotFound
     │   ├── MethodNotAllowed
-    │   ├── Conflict           NotAccepting, NameTaken, ManagedByFile, KeyInUse
+    │   ├── Conflict           NotAccepting, NameTaken, ManagedByFile, KeyInUse, RunEnded, NotStoppable
+    │   ├── PreconditionFailed
     │   ├── IdempotencyMismatch
     │   └── RateLimited
     ├── Unavailable        the caller repeats
     │   ├── StoreUnavailable   disk full, database locked
     │   ├── QuotaSpent
-    │   ├── BodyTooSlow
+    │   ├── BodyTooSlow, TimedOut
     │   └── DestinationUnavailable
     └── Broken             we act
 
@@ -175,6 +177,36 @@ class KeyNotFound(NotFound):
     code = "key_not_found"
 
 
+class WebhookNotFound(NotFound):
+    """No such webhook, or no such delivery of it."""
+
+    code = "webhook_not_found"
+
+
+class DestinationNotFound(NotFound):
+    """The pipeline has no such destination."""
+
+    code = "destination_not_found"
+
+
+class OriginNotFound(NotFound):
+    """The pipeline has no such allowed origin."""
+
+    code = "origin_not_found"
+
+
+class DomainNotFound(NotFound):
+    """No pipeline was ever in that domain."""
+
+    code = "domain_not_found"
+
+
+class ObjectNotFound(NotFound):
+    """The run has written nothing, or what it wrote is not there any more."""
+
+    code = "output_not_found"
+
+
 class PathNotFound(NotFound):
     """No route has that path."""
 
@@ -219,6 +251,24 @@ class KeyInUse(Conflict):
     code = "key_in_use"
 
 
+class RunEnded(Conflict):
+    """The run has ended already."""
+
+    code = "run_ended"
+
+
+class NotStoppable(Conflict):
+    """A run that is one batch of a stream cannot be cancelled; the pipeline can be paused."""
+
+    code = "run_not_cancellable"
+
+
+class PreconditionFailed(Refused):
+    """`If-Match` names a version that is no longer the newest."""
+
+    code = "precondition_failed"
+
+
 class IdempotencyMismatch(Refused):
     """Under `idempotency: strict`: the same key came with another body."""
 
@@ -256,6 +306,12 @@ class BodyTooSlow(Unavailable):
     """The body did not arrive within its deadline."""
 
     code = "request_timeout"
+
+
+class TimedOut(Unavailable):
+    """The caller's own deadline passed before there was an answer; what was asked may still be done."""
+
+    code = "timeout"
 
 
 class DestinationUnavailable(Unavailable):

@@ -5,6 +5,8 @@ An event's id is `evt_`, the store's tag (5 characters), the pipeline's number (
 lowercase Crockford base32: unique across stores, sortable within a pipeline, and found again without an index.
 """
 
+import hashlib
+import uuid
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -90,6 +92,47 @@ def run_id(number: int) -> str:
 def parse_run_id(text: str) -> int | None:
     """The run's number, or None when `text` is not a run id."""
     if len(text) != 12 or not text.startswith("run_"):
+        return None
+    try:
+        return from_base32(text[4:])
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _run_space(tag: str) -> int:
+    """48 bits that stand for a store."""
+    return int.from_bytes(hashlib.sha256(f"runs of {tag}".encode()).digest()[:6])
+
+
+def run_uuid(tag: str, number: int) -> str:
+    """A run's id where a UUID is wanted (S4): version 8, its first 48 bits are the store's, its last 62 the number."""
+    return str(uuid.UUID(int=_run_space(tag) << 80 | 8 << 76 | 2 << 62 | number))
+
+
+def parse_run_uuid(tag: str, text: str) -> int | None:
+    """The run's number, or None when `text` is not a run of this store."""
+    try:
+        value = uuid.UUID(text).int
+    except ValueError:
+        return None
+    number = value & (1 << 62) - 1
+    return number if str(uuid.UUID(int=value)) == run_uuid(tag, number) else None
+
+
+def part_uuid(owner: str, kind: str, name: str) -> str:
+    """The UUID of a part that has none of its own: version 5 below its owner's."""
+    return str(uuid.uuid5(uuid.UUID(owner), f"{kind}:{name}"))
+
+
+def delivery_id(number: int) -> str:
+    """A webhook delivery's id, which is also its `webhook-id`."""
+    return f"msg_{to_base32(number, 8)}"
+
+
+def parse_delivery_id(text: str) -> int | None:
+    """The delivery's number, or None when `text` is not a delivery's id."""
+    if len(text) != 12 or not text.startswith("msg_"):
         return None
     try:
         return from_base32(text[4:])

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from conduit_local.core.ids import base32_of
 
-PREFIX = "ck_live_"
+PREFIXES = ("ck_live_", "bp_v1_", "df_key_")
+"""What secrets begin with, as the documents have it (S0, S3, S1); any live key works on every API."""
 SECRET_WIDTH = 32
 """Characters of base32: 160 random bits."""
 
@@ -67,9 +68,9 @@ def same_digest(kept: bytes, given: bytes) -> bool:
     return hmac.compare_digest(kept, given)
 
 
-def new_secret(random: bytes) -> str:
+def new_secret(random: bytes, prefix: str = PREFIXES[0]) -> str:
     """A secret out of at least 32 random bytes."""
-    return PREFIX + base32_of(random, SECRET_WIDTH)
+    return prefix + base32_of(random, SECRET_WIDTH)
 
 
 def allowed_by(scopes: Iterable[Scope]) -> frozenset[Scope]:

@@ -1,20 +1,18 @@
 """Which kinds of components there are, and the full model of a pipeline's configuration made out of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, cast
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, create_model
 
+from conduit_local.core.names import check_name, check_public_id
 from conduit_local.core.problems import problems_of, refusal
+from conduit_local.core.secrets import AS_DUMPED, REVEAL, with_kept_secrets
 from conduit_local.core.spec import Component, DestinationSpec, PipelineSpec
 
-RESERVED_NAMES = frozenset({"runs"})
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_ID = re.compile(r"pl_[a-z0-9]{1,32}")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,17 +41,41 @@ def spec_model(kinds: Kinds) -> type[PipelineSpec]:
     return cast("type[PipelineSpec]", model)
 
 
-def parse_spec(document: object, model: type[PipelineSpec]) -> PipelineSpec:
-    """The configuration in `document`. Raises: InvalidRequest with every problem found."""
+def parse_spec(document: object, model: type[PipelineSpec], context: Mapping[str, Any] | None = None) -> PipelineSpec:
+    """
+    The configuration in `document`; `context` says how secrets in it are written (`core.secrets`).
+
+    Raises: InvalidRequest with every problem found.
+    """
     try:
-        return model.model_validate(document)
+        return model.model_validate(document, context=dict(context) if context else None)
     except ValidationError as error:
         raise refusal(problems_of(error, model)) from None
 
 
+def edited_spec(
+    spec: PipelineSpec, edit: Callable[[dict[str, Any]], dict[str, Any]], model: type[PipelineSpec]
+) -> PipelineSpec:
+    """
+    What becomes of `spec` when its document, secrets shown as `[redacted]`, is edited.
+
+    A secret that comes back as it was shown, or as an empty text, stays what it was (S3.3).
+    Raises: InvalidRequest with every problem found.
+    """
+    shown = document_of(spec)
+    edited = edit(document_of(spec))
+    whole = spec.model_dump(mode="json", serialize_as_any=True, context=REVEAL)
+    return parse_spec(with_kept_secrets(edited, shown, whole), model, AS_DUMPED)
+
+
 def patched_spec(spec: PipelineSpec, changes: Mapping[str, Any], model: type[PipelineSpec]) -> PipelineSpec:
     """`spec` with `changes` merged in, mapping by mapping. Raises: InvalidRequest with every problem found."""
-    return parse_spec(_merged(spec.model_dump(mode="json", serialize_as_any=True), changes), model)
+    return edited_spec(spec, lambda document: _merged(document, changes), model)
+
+
+def document_of(spec: PipelineSpec) -> dict[str, Any]:
+    """The configuration as people write it, secrets redacted."""
+    return spec.model_dump(mode="json", serialize_as_any=True)
 
 
 def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,28 +144,10 @@ def _with_names(value: object) -> object:
                 count += 1
                 name = f"{entry['type']}-{count}"
             taken.add(name)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _ROUTE_NAME.fullmatch(name):
             raise ValueError(f"destination name {name!r} must be 1 to 63 lowercase letters, digits, _ or -")
         if name in used:
             raise ValueError(f"two destinations are named {name!r}")
         used.add(name)
         named.append({**entry, "name": name})
     return named
-
-
-def check_name(name: str) -> str:
-    """The name itself. Raises: ValueError when it cannot be a pipeline's name."""
-    if name in RESERVED_NAMES:
-        raise ValueError(f"{name!r} is reserved")
-    if not _NAME.fullmatch(name):
-        raise ValueError("must be 1 to 63 lowercase letters, digits, _ or -, and begin with a letter or digit")
-    if _ID.fullmatch(name) or _UUID.fullmatch(name):
-        raise ValueError("must not look like an id (pl_… or a UUID)")
-    return name
-
-
-def check_public_id(public_id: str | None) -> str | None:
-    """The id itself. Raises: ValueError when it cannot be a pipeline's id."""
-    if public_id is not None and not _ID.fullmatch(public_id):
-        raise ValueError("must be pl_ and 1 to 32 lowercase letters or digits, like pl_8f3a")
-    return public_id

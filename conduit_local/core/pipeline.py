@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 
+from conduit_local.core.errors import PreconditionFailed
 from conduit_local.core.spec import PipelineSpec
 
 PipelineNumber = NewType("PipelineNumber", int)
@@ -50,12 +51,26 @@ class Pipeline:
     first_seq: int
     """Its numbering begins here: 1, or behind that of an earlier pipeline with the same folder."""
     deleted: bool = False
+    revision: int = 1
+    """Counts its changes."""
 
     @property
     def name(self) -> str:
         """The unique name."""
         return self.spec.name
 
-    def with_state(self, state: State) -> "Pipeline":
-        """The same pipeline in another state."""
-        return replace(self, state=state)
+    @property
+    def etag(self) -> str:
+        """Tells this version from every other (RFC 9110, 8.8.3), quotes included."""
+        return f'"{self.uuid[:8]}-{self.revision}"'
+
+    def changed(self, at_us: int, **fields: Any) -> "Pipeline":
+        """The next version, with these fields."""
+        return replace(self, updated_at_us=at_us, revision=self.revision + 1, **fields)
+
+    def require_match(self, if_match: str | None) -> None:
+        """Raises: PreconditionFailed unless `if_match` (an `If-Match` header, or None) names this version."""
+        if if_match is None or if_match.strip() == "*":
+            return
+        if self.etag not in [tag.strip().removeprefix("W/") for tag in if_match.split(",")]:
+            raise PreconditionFailed(f"the pipeline {self.name!r} has changed meanwhile: it is now {self.etag}")

@@ -1,21 +1,19 @@
 """
-What the engine needs from the world. One implementation of each stands above; a contract suite in `tests/` runs over
-every one of them.
+What the engine needs from the world, but for the catalog (`core/catalog.py`). One implementation of each stands above;
+a contract suite in `tests/` runs over every one of them.
 
 Three rules keep a distributed log possible behind `Log` later: no operation spans `Log` and `Catalog`, the bell
 carries no truth, and nobody reads another part's memory.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from conduit_local.core.batch import Batch, Chunk, Mark, Written
+from conduit_local.core.batch import Chunk, Mark, Written
 from conduit_local.core.event import EventFilter, EventPage, NewEvents, StoredEvent
-from conduit_local.core.keys import ApiKey
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
 from conduit_local.core.problems import Problem
-from conduit_local.core.run import Run, RunLine, RunState, Trigger
 from conduit_local.core.spec import DestinationSpec, PipelineSpec
 
 
@@ -26,8 +24,8 @@ class Keyed:
     key: str
     pipeline_ref: str
     """The pipeline as the caller named it: echoed in the first answer, and so in every repeat (S0.3, S0.5)."""
-    strict: bool = False
-    """Refuse the key when it comes again with other events."""
+    fingerprint: bytes | None = None
+    """Of the events as they were sent: the key is refused when it comes again with others. None: it is not."""
 
 
 @dataclass(slots=True)
@@ -99,6 +97,10 @@ class Log(Protocol):
         """
         ...
 
+    async def first_kept(self, pipeline: Pipeline) -> int:
+        """The first `seq` that is still on the log; the next one to come where nothing is."""
+        ...
+
     async def find(self, pipeline: PipelineNumber, seq: int) -> StoredEvent | None:
         """One event, or None when it is not, or no longer, on the log."""
         ...
@@ -142,157 +144,6 @@ class Log(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RouteRecord:
-    """A route as the catalog has it."""
-
-    pipeline: PipelineNumber
-    name: str
-    destination: str
-    """Its configuration as JSON."""
-    start_seq: int
-    """The route delivers what comes behind this."""
-    cursor: int
-    delivered: int
-    dead: int
-    through_seq: int | None
-    """Where it ends, once its destination was taken out of the configuration."""
-
-
-class Catalog(Protocol):
-    """Everything but the events: what there is, and how far it came."""
-
-    # Pipelines and routes
-
-    async def pipelines(self) -> list[Pipeline]:
-        """All pipelines, those that are deleted and not yet purged among them."""
-        ...
-
-    async def routes(self) -> list[RouteRecord]:
-        """All routes of all pipelines."""
-        ...
-
-    async def add_pipeline(self, pipeline: Pipeline, routes: Sequence[tuple[str, str]]) -> Pipeline:
-        """
-        Keep a new pipeline and its routes (name, destination as JSON); return it with its number and first seq.
-
-        Raises: NameTaken when a live pipeline has its name, id or UUID.
-        """
-        ...
-
-    async def change_pipeline(
-        self, pipeline: Pipeline, routes: Sequence[tuple[str, str]], head_seq: int
-    ) -> list[RouteRecord]:
-        """
-        Keep a changed specification. New routes begin behind `head_seq`; those that are no longer named end there.
-
-        Raises: NameTaken.
-        """
-        ...
-
-    async def set_state(self, pipeline: Pipeline, *, begins: Run | None = None, ends: Run | None = None) -> int | None:
-        """Keep the pipeline's state, with a run that begins or ends by it; return the number of the one that begins."""
-        ...
-
-    async def delete_pipeline(self, pipeline: Pipeline, head_seq: int) -> None:
-        """Mark it deleted; its numbering is kept for a successor in the same folder."""
-        ...
-
-    async def purge_pipeline(self, pipeline: PipelineNumber) -> None:
-        """Drop a deleted pipeline, its routes, batches and runs."""
-        ...
-
-    async def end_route(self, pipeline: PipelineNumber, route: str) -> None:
-        """Drop a route that has delivered all it was left with."""
-        ...
-
-    # Batches and runs
-
-    async def open_batch(self, batch: Batch, at_us: int, closing: "BatchEnd | None" = None) -> Batch:
-        """Close the batch before, write the intent of the next, in one commit; return it with its numbers."""
-        ...
-
-    async def close_batch(self, end: "BatchEnd") -> None:
-        """Move the cursor behind the batch and close its run where that was its only batch, in one commit."""
-        ...
-
-    async def open_batches(self) -> list[Batch]:
-        """Intents that a crash, or a pause, left open."""
-        ...
-
-    async def note_attempt(self, batch: Batch, error: str, line: RunLine) -> None:
-        """Keep that an attempt failed, and why."""
-        ...
-
-    async def begin_run(self, run: Run) -> Run:
-        """Keep a new run; return it with its number."""
-        ...
-
-    async def finish_run(self, run: Run) -> None:
-        """Keep a run's end: its state and time."""
-        ...
-
-    async def running(self) -> list[Run]:
-        """Runs of several batches that have not ended."""
-        ...
-
-    async def runs(
-        self,
-        pipelines: Sequence[PipelineNumber],
-        *,
-        before: int | None,
-        limit: int,
-        state: RunState | None = None,
-        trigger: Trigger | None = None,
-    ) -> list[Run]:
-        """Runs of these pipelines, the newest first; `before` is the last run's number of the page before."""
-        ...
-
-    async def run(self, number: int) -> Run | None:
-        """One run."""
-        ...
-
-    async def run_lines(self, number: int, limit: int) -> list[RunLine]:
-        """The last `limit` lines of a run's log, the oldest first."""
-        ...
-
-    async def batch_of(self, pipeline: PipelineNumber, route: str, seq: int) -> tuple[Batch, int | None] | None:
-        """The batch that took an event, and when it was closed; None when no longer kept."""
-        ...
-
-    async def prune_runs(self, pipeline: PipelineNumber, keep: int) -> int:
-        """Drop ended runs but for the newest `keep`. Returns how many went; call again until 0."""
-        ...
-
-    # Keys
-
-    async def keys(self) -> list[ApiKey]:
-        """All keys, revoked ones among them."""
-        ...
-
-    async def add_key(self, key: ApiKey) -> None:
-        """Keep a new key."""
-        ...
-
-    async def revoke_key(self, key_id: str, at_us: int) -> None:
-        """Mark a key as revoked."""
-        ...
-
-    async def touch_keys(self, used_at_us: dict[str, int]) -> None:
-        """Keep when keys were last used."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchEnd:
-    """A batch that was delivered: what is written when it is closed."""
-
-    batch: Batch
-    written: Written
-    at_us: int
-    line: RunLine
-
-
 class Destination(Protocol):
     """Where a route lands batches. Made for one route, used by it alone, one batch at a time."""
 
@@ -313,25 +164,71 @@ class Destination(Protocol):
         """
         ...
 
+    async def read(self, key: str) -> "ObjectContent | None":
+        """
+        The object at `key`, or None when it is not there, or this kind cannot be read back.
+
+        Raises: DestinationUnavailable.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of what it holds. Objects stay."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectContent:
+    """An object's bytes, to be read in a thread, once. Shape: pieces of at most 1 MiB, `size_bytes` in all."""
+
+    size_bytes: int
+    pieces: Iterator[bytes]
 
 
 class Destinations(Protocol):
     """Makes destinations out of their settings."""
 
     def make(self, spec: DestinationSpec) -> Destination:
-        """The destination that `spec` describes."""
+        """The destination that `spec` describes; one that answers Unavailable where it cannot be had here."""
         ...
 
-    def parse(self, text: str) -> DestinationSpec:
-        """Settings out of the JSON that the catalog keeps."""
+    def missing(self, spec: PipelineSpec) -> str | None:
+        """Why no run of this pipeline can come to anything (a connector that is not here), or None."""
         ...
 
     def refused_to_apis(self, spec: PipelineSpec) -> list[Problem]:
         """What a configuration file may have, but a pipeline that is made through an API may not."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """What a receiver on the network said."""
+
+    status: int
+    retry_after_s: float | None
+    excerpt: str
+    """The begin of its body, made plain."""
+
+
+class Sender(Protocol):
+    """Sends to elsewhere over HTTP, within what the guard allows."""
+
+    async def check(self, url: str) -> None:
+        """Raises: ValueError, saying why nothing may be sent there."""
+        ...
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answered:
+        """Send once; follows no redirect. Raises: SendFailed."""
+        ...
+
+
+class SendFailed(Exception):
+    """Nobody answered; `message` says why, without what the URL may hide in its query."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class Clock(Protocol):

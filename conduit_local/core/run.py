@@ -1,6 +1,7 @@
 """A run: one execution on a pipeline, of one or more batches."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from conduit_local.core.ids import run_id
@@ -11,6 +12,7 @@ class Trigger(StrEnum):
     """What began a run."""
 
     STREAM = "stream"
+    SCHEDULE = "schedule"
     MANUAL = "manual"
     DRAIN = "drain"
 
@@ -18,9 +20,28 @@ class Trigger(StrEnum):
 class RunState(StrEnum):
     """How far a run is."""
 
+    PENDING = "pending"
     RUNNING = "running"
     SUCCESS = "success"
+    FAILED = "failed"
     CANCELLED = "cancelled"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self not in {RunState.PENDING, RunState.RUNNING}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """What a run is asked for."""
+
+    full_refresh: bool = False
+    """Deliver everything that is still kept once more, under keys of this run."""
+    dry_run: bool = False
+    """Look only: nothing is written or moved."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Override `${NAME}` in the configuration for this run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +49,8 @@ class Run:
     """
     A run as the catalog has it.
 
-    A `stream` run is one batch on one route; a `manual` (flush) or `drain` run covers every route up to
-    `through_seq`.
+    A `stream` run is one batch on one route; the others cover every route up to `through_seq`, which is known once
+    they start. At most one of these is under way on a pipeline, flushes and drains aside; the rest is `pending`.
     """
 
     number: int
@@ -38,7 +59,8 @@ class Run:
     state: RunState
     route: str | None = None
     through_seq: int
-    started_at_us: int
+    created_at_us: int
+    started_at_us: int | None
     finished_at_us: int | None = None
     rows: int = 0
     size_bytes: int = 0
@@ -48,7 +70,8 @@ class Run:
     object_key: str | None = None
     """The newest object."""
     error: str | None = None
-    """What the last attempt failed with, until one succeeds."""
+    """What the last attempt failed with, until one succeeds; or why the run failed."""
+    options: RunOptions = RunOptions()
 
     @property
     def id(self) -> str:

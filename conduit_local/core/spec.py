@@ -8,9 +8,13 @@ model out of those that the floors above have.
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from conduit_local.core.names import check_title
+from conduit_local.core.plain import is_visible
 from conduit_local.core.retry import Backoff
+from conduit_local.core.schedule import check_schedule
+from conduit_local.core.secrets import SecretMap
 from conduit_local.core.times import parse_duration
 
 
@@ -23,15 +27,39 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _no_schedule(value: object) -> None:
-    if value is not None:
-        raise ValueError("this version has no schedules yet; leave it out, and the pipeline streams")
-
-
-def _no_timezone(value: object) -> object:
+def _only_utc(value: object) -> object:
     if value != "UTC":
-        raise ValueError("a time zone belongs to a schedule, and this version has none yet; leave it out, or write UTC")
+        raise ValueError("schedules are in UTC in this version; leave it out, or write UTC")
     return value
+
+
+def _schedule(value: str | None) -> str | None:
+    return check_schedule(value) if value is not None else None
+
+
+def check_origin(origin: str) -> str:
+    """
+    An origin as browsers send it: `https://app.example.com`, without path, in lowercase, default ports left out.
+
+    Raises: ValueError when it is none.
+    """
+    found = _ORIGIN.fullmatch(origin.strip().lower())
+    if not found or int(found["port"] or 0) > 65_535:
+        raise ValueError("must be an origin: http or https, a host, at most a port, like https://app.example.com")
+    port = found["port"] and int(found["port"])
+    shown = "" if not port or port == {"http": 80, "https": 443}[found["scheme"]] else f":{port}"
+    return f"{found['scheme']}://{found['host']}{shown}"
+
+
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9_](?:[a-z0-9._-]{0,252})|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?/?"
+)
+
+
+def _field_name(name: str | None) -> str | None:
+    if name is not None and (not 0 < len(name) <= 64 or not is_visible(name)):
+        raise ValueError("must be 1 to 64 visible characters")
+    return name
 
 
 Duration = Annotated[
@@ -85,6 +113,10 @@ class DestinationSpec(Component):
 
     name: str = ""
     """Names the route within its pipeline; the type when left out, with a number where types repeat."""
+    title: Annotated[str | None, AfterValidator(check_title)] = None
+    """What people call it, where that is not its name."""
+    paused: bool = False
+    """Holds this route alone: its events are kept until it goes on."""
 
 
 class BatchSpec(Part):
@@ -112,10 +144,34 @@ class RetrySpec(Part):
 class LimitsSpec(Part):
     """What a pipeline takes at most."""
 
-    ingest_max_records_per_request: Annotated[int, Field(ge=1, le=10_000)] = 10_000
-    """Events in one request; more are refused with 413."""
+    ingest_max_records_per_request: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Events in one request; more are refused with 413. None: the appliance's own 10,000."""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     """Ingest requests a minute; more are refused with 429. None: only the appliance's own limit holds."""
+
+
+class AccessSpec(Part):
+    """Who may send events to `/v1/ingest/…` (S3.7, S3.8); the other APIs always need a key."""
+
+    requires_api_key: bool = True
+    allow_any_origin: bool = False
+    """Pages from any http(s) origin may send; without a key, if none is required."""
+    allowed_origins: Annotated[tuple[Annotated[str, AfterValidator(check_origin)], ...], Field(max_length=1_000)] = ()
+    """Pages from these origins may send."""
+
+
+class EnrichSpec(Part):
+    """What is added to each event's payload, unless it has a field of that name (S3.10)."""
+
+    timestamp_field: Annotated[str | None, AfterValidator(_field_name)] = None
+    """Gets the time of acceptance."""
+    ip_field: Annotated[str | None, AfterValidator(_field_name)] = None
+    """Gets the client's address."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything is added."""
+        return self.timestamp_field is not None or self.ip_field is not None
 
 
 class PipelineSpec(Part):
@@ -125,18 +181,31 @@ class PipelineSpec(Part):
     """Unique: lowercase letters, digits, `_` and `-`; also the folder that its objects lie in."""
     id: str | None = None
     """The public id, `pl_` and up to 32 lowercase letters and digits; made when left out."""
+    title: Annotated[str | None, AfterValidator(check_title)] = None
+    """What people call it, where that is not its name: `HubSpot to BigQuery`."""
+    domain: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Which domain it belongs to."""
     version: Annotated[str, BeforeValidator(_text), Field(max_length=64)] = "1.0"
-    schedule: Annotated[None, BeforeValidator(_no_schedule)] = None
-    """Schedules are not in this version: a pipeline streams."""
-    timezone: Annotated[Literal["UTC"], BeforeValidator(_no_timezone)] = "UTC"
+    schedule: Annotated[str | None, AfterValidator(_schedule)] = None
+    """A cron line, five fields, in UTC: the pipeline collects, and delivers when a run starts. None: it streams."""
+    timezone: Annotated[Literal["UTC"], BeforeValidator(_only_utc)] = "UTC"
     batch: BatchSpec = BatchSpec()
     retry: RetrySpec = RetrySpec()
     limits: LimitsSpec = LimitsSpec()
+    access: AccessSpec = AccessSpec()
+    enrich: EnrichSpec = EnrichSpec()
     idempotency: Literal["replay", "strict"] = "replay"
     """A repeated key with another body: `replay` gives the first result, `strict` answers 422."""
     sources: tuple[Component, ...] = ()
     transforms: tuple[Component, ...] = ()
     destinations: tuple[DestinationSpec, ...] = ()
+    extra: SecretMap | None = None
+    """What an API was given beyond this model, kept sealed and given back as it was."""
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.title or self.name
 
     def routes(self) -> dict[str, DestinationSpec]:
         """The destinations by their route's name, in the order of the configuration."""

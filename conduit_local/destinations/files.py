@@ -19,6 +19,7 @@ from pydantic import AfterValidator
 
 from conduit_local.core.batch import Partition, Written
 from conduit_local.core.errors import DestinationUnavailable
+from conduit_local.core.ports import ObjectContent
 from conduit_local.core.spec import DestinationSpec
 from conduit_local.formats.compression import SUFFIXES, Compression, compress
 from conduit_local.formats.jsonl import Record, records
@@ -83,8 +84,24 @@ class FilesDestination:
         """`Destination.write`: in a thread; when the caller is cancelled, the thread goes on to its end."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._write, key, parts)
 
+    async def read(self, key: str) -> ObjectContent | None:
+        """`Destination.read`: the file is opened here, and read by whoever asks for its pieces."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._open, key)
+
     async def close(self) -> None:
         """`Destination.close`: nothing is held between batches."""
+
+    def _open(self, key: str) -> ObjectContent | None:
+        *folders, name = (*self._below, *key.split("/"))
+        place = self._root.joinpath(*folders, name)
+        try:
+            with _folder(self._root, folders, make=False) as folder:
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            return ObjectContent(size_bytes=os.fstat(fd).st_size, pieces=_pieces(fd))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DestinationUnavailable(f"read {place}: {_reason(error)}") from error
 
     def _write(self, key: str, parts: Sequence[bytes]) -> Written:
         *folders, name = (*self._below, *key.split("/"))
@@ -111,21 +128,31 @@ def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
+def _pieces(fd: int) -> Iterator[bytes]:
+    """The content of an open file, which is closed at its end, or when nobody reads on."""
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        while piece := file.read(_COMPARE_BYTES):
+            yield piece
+
+
 @contextmanager
-def _folder(root: Path, names: Sequence[str]) -> Iterator[int]:
+def _folder(root: Path, names: Sequence[str], *, make: bool = True) -> Iterator[int]:
     """
-    The descriptor of a folder below `root`; missing folders are made and flushed.
+    The descriptor of a folder below `root`; missing folders are made and flushed, if `make`.
 
     Each step is opened without following links, relative to the one before: nothing outside the root is reached,
     whatever stands there in the meantime.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    if make:
+        root.mkdir(parents=True, exist_ok=True)
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in names:
             try:
                 below = _open_folder(name, here)
             except FileNotFoundError:
+                if not make:
+                    raise
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=here)
                 os.fsync(here)

@@ -1,38 +1,60 @@
 """The kinds of destinations, and how one is made."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from conduit_local.core.ports import Destination
 from conduit_local.core.problems import Problem
-from conduit_local.core.spec import DestinationSpec, PipelineSpec
+from conduit_local.core.secrets import locked_in
+from conduit_local.core.spec import Component, DestinationSpec, PipelineSpec
+from conduit_local.destinations.absent import AbsentDestination, ConnectorSpec
 from conduit_local.destinations.files import FilesDestination, FilesSpec
 
-DESTINATIONS: dict[str, type[DestinationSpec]] = {"files": FilesSpec}
+DESTINATIONS: dict[str, type[DestinationSpec]] = {"files": FilesSpec, "connector": ConnectorSpec}
 
 
 class DestinationMaker:
-    """Makes destinations, and knows what an API may ask for (`DestinationFactory` for the engine)."""
+    """Makes destinations, and knows what an API may ask for (`Destinations` for the engine)."""
 
-    def __init__(self, data_folder: Path, allowed_folders: tuple[Path, ...], threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        data_folder: Path,
+        allowed_folders: tuple[Path, ...],
+        threads: ThreadPoolExecutor,
+        stand_ins: Mapping[str, FilesSpec] | None = None,
+        source_stand_ins: Mapping[str, Component] | None = None,
+        keys_at: str = "secrets.key",
+    ) -> None:
+        """`stand_ins` are by the connector's name; `keys_at` says where the keys of secrets are looked for."""
         self._data_folder = data_folder
         self._allowed_folders = allowed_folders
         self._threads = threads
+        self._stand_ins = stand_ins or {}
+        self._source_stand_ins = source_stand_ins or {}
+        self._keys_at = keys_at
 
     def make(self, spec: DestinationSpec) -> Destination:
-        """The destination that `spec` describes."""
+        """`Destinations.make`."""
+        reason = self._absence(spec)
         match spec:
+            case ConnectorSpec() if spec.connector in self._stand_ins:
+                return FilesDestination(self._stand_ins[spec.connector], self._data_folder, self._threads)
+            case _ if reason is not None:
+                return AbsentDestination(reason)
             case FilesSpec():
                 return FilesDestination(spec, self._data_folder, self._threads)
             case _:
                 raise AssertionError(f"no destination of type {spec.type!r}")
 
-    def parse(self, text: str) -> DestinationSpec:
-        """A destination's settings out of the JSON that the catalog keeps."""
-        for model in DESTINATIONS.values():
-            if f'"type":"{model.model_fields["type"].default}"' in text:
-                return model.model_validate_json(text)
-        raise AssertionError(f"no destination of the type in {text!r}")
+    def missing(self, spec: PipelineSpec) -> str | None:
+        """`Destinations.missing`."""
+        for source in spec.sources:
+            name = getattr(source, "connector", None)
+            if isinstance(name, str) and name not in self._source_stand_ins:
+                return _no_connector(name, "sources", "{type: push}")
+        reasons = [self._absence(one) for one in spec.destinations]
+        return next((reason for reason in reasons if reason is not None), None)
 
     def refused_to_apis(self, spec: PipelineSpec) -> list[Problem]:
         """What a configuration file may have, but a pipeline that is made through an API may not."""
@@ -46,5 +68,25 @@ class DestinationMaker:
             if isinstance(destination, FilesSpec) and not self._may_use(Path(destination.path))
         ]
 
+    def _absence(self, spec: DestinationSpec) -> str | None:
+        """Why this destination is not to be had here, or None."""
+        if isinstance(spec, ConnectorSpec):
+            if spec.connector in self._stand_ins:
+                return None
+            return _no_connector(spec.connector, "destinations", "{type: files, path: out}")
+        if locked_in(spec):
+            return (
+                f"the secrets of {spec.name!r} are sealed with a key that is not in {self._keys_at}: "
+                "put it back and restart, or give the destination its secrets anew"
+            )
+        return None
+
     def _may_use(self, path: Path) -> bool:
         return not path.is_absolute() or any(path.is_relative_to(folder) for folder in self._allowed_folders)
+
+
+def _no_connector(name: str, role: str, example: str) -> str:
+    return (
+        f"the connector {name!r} is not built in and has no stand-in; name one in conduit-local.yaml: "
+        f"stand_ins: {{{role}: {{{name}: {example}}}}}"
+    )

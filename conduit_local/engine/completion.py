@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from conduit_local.core.catalog import Catalog
 from conduit_local.core.errors import Unavailable
 from conduit_local.core.pipeline import State
-from conduit_local.core.ports import Bell, Catalog, Clock, Log
+from conduit_local.core.ports import Bell, Clock, Log
 from conduit_local.core.run import RunState, Trigger
+from conduit_local.core.webhook import NoticeKind
 from conduit_local.engine.journal import LOGGER, say
 from conduit_local.engine.topology import LivePipeline, Topology
 
@@ -29,10 +32,12 @@ class Completion:
         self._clock = clock
         self._told: dict[int, LivePipeline] = {}
         self._bell = asyncio.Event()
+        self.begin_next: Callable[[LivePipeline], Awaitable[None]] | None = None
+        """Begins a run that waits; asked while the pipeline's lock is held."""
 
     def tell(self, live: LivePipeline) -> None:
         """Something of this pipeline may be complete."""
-        if live.runs or live.pipeline.deleted or live.pipeline.state is State.DRAINING:
+        if live.runs or live.waiting or live.pipeline.deleted or live.pipeline.state is State.DRAINING:
             self._told[live.number] = live
             self._bell.set()
 
@@ -61,6 +66,8 @@ class Completion:
         async with live.changing:
             if not live.pipeline.deleted:
                 await self._end_runs(live)
+                if self.begin_next is not None:
+                    await self.begin_next(live)
             elif live.has_reached(self._log.head(live.pipeline).seq):
                 await self._purge(live)
 
@@ -70,12 +77,12 @@ class Completion:
             now_us = self._clock.now_us()
             ended = replace(run, state=RunState.SUCCESS, finished_at_us=now_us, error=None)
             if run.trigger is Trigger.DRAIN and live.pipeline.state is State.DRAINING:
-                stopped = replace(live.pipeline, state=State.STOPPED, updated_at_us=now_us)
-                await self._catalog.set_state(stopped, ends=ended)
+                stopped = live.pipeline.changed(now_us, state=State.STOPPED)
+                await self._catalog.set_state(stopped, ends=ended, tells=NoticeKind.STOPPED)
                 self._topology.replace(live, stopped)
                 say(logging.INFO, "drained; stopped", live.pipeline.name)
             else:
-                await self._catalog.finish_run(ended)
+                await self._catalog.keep_run(ended)
             live.runs.remove(run)
             live.behind_at_begin.pop(run.number, None)
 

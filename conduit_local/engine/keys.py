@@ -5,10 +5,12 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 
+from conduit_local.core.catalog import Catalog
 from conduit_local.core.errors import Forbidden, InvalidRequest, KeyInUse, KeyNotFound, Unauthorized
 from conduit_local.core.ids import base32_of
 from conduit_local.core.keys import (
     ANYBODY,
+    PREFIXES,
     ApiKey,
     Principal,
     Scope,
@@ -18,7 +20,7 @@ from conduit_local.core.keys import (
     same_digest,
 )
 from conduit_local.core.plain import is_visible
-from conduit_local.core.ports import Catalog, Clock
+from conduit_local.core.ports import Clock
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.engine.journal import say
 
@@ -78,11 +80,20 @@ class Keys:
             for key in self._by_id.values()
         ]
 
-    async def create(self, name: str, scopes: Iterable[Scope], secret: str | None = None) -> tuple[ApiKey, str]:
+    async def create(
+        self,
+        name: str,
+        scopes: Iterable[Scope],
+        secret: str | None = None,
+        *,
+        prefix: str = PREFIXES[0],
+        by: Principal | None = None,
+    ) -> tuple[ApiKey, str]:
         """
         Make a key; returns it with its secret, which is not kept.
 
-        Raises: InvalidRequest when the name is empty, too long or not visible, or there is no scope.
+        Raises: InvalidRequest when the name is empty, too long or not visible, there is no scope, or no such prefix;
+                Forbidden when it would be allowed what the key that asks for it is not.
         """
         wanted = frozenset(scopes)
         problems = []
@@ -90,11 +101,15 @@ class Keys:
             problems.append(Problem(path=("name",), message=f"must have 1 to {_MAX_NAME} visible characters"))
         if not wanted:
             problems.append(Problem(path=("scopes",), message=f"needs one or more of: {', '.join(Scope)}"))
+        if prefix not in PREFIXES:
+            problems.append(Problem(path=("prefix",), message=f"must be one of: {', '.join(PREFIXES)}"))
         if problems:
             raise refusal(problems)
+        if by is not None and not allowed_by(wanted) <= by.allowed:
+            raise Forbidden("a key cannot make another one that may do more than itself")
         if secret is not None and (len(secret) < _MIN_GIVEN or not secret.isascii() or not secret.isprintable()):
             raise InvalidRequest(f"a given API key needs at least {_MIN_GIVEN} printable ASCII characters")
-        secret = secret or new_secret(secrets.token_bytes(32))
+        secret = secret or new_secret(secrets.token_bytes(32), prefix)
         key = ApiKey(
             id=f"key_{base32_of(secrets.token_bytes(10), 10)}",
             name=name,
@@ -107,7 +122,7 @@ class Keys:
         )
         await self._catalog.add_key(key)
         self._keep(key)
-        say(logging.INFO, f"key {key.id} ({key.name}) created: {' '.join(sorted(key.scopes))}")
+        say(logging.INFO, f"key {key.id} ({key.name}) created{_by(by)}: {' '.join(sorted(key.scopes))}")
         return key, secret
 
     async def revoke(self, key_id: str, by: Principal) -> ApiKey:
@@ -121,7 +136,7 @@ class Keys:
         await self._catalog.revoke_key(key_id, revoked.revoked_at_us or 0)
         self._by_id[key_id] = revoked
         self._live.pop(key.digest, None)
-        say(logging.INFO, f"key {key.id} ({key.name}) revoked")
+        say(logging.INFO, f"key {key.id} ({key.name}) revoked{_by(by)}")
         return revoked
 
     def holds(self, principal: Principal) -> bool:
@@ -151,3 +166,8 @@ class Keys:
         self._by_id[key.id] = key
         if key.revoked_at_us is None:
             self._live[key.digest] = (key.digest, Principal(key_id=key.id, allowed=allowed_by(key.scopes)))
+
+
+def _by(principal: Principal | None) -> str:
+    """Who ordered it, for the audit line."""
+    return f" by {principal.key_id}" if principal is not None and principal.key_id else ""

@@ -4,35 +4,20 @@ import logging
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from conduit_local.core.errors import Conflict, ManagedByFile, NameTaken
 from conduit_local.core.ids import base32_of
 from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
-from conduit_local.core.ports import Bell, Catalog, Clock, Destinations, Log, RouteRecord
 from conduit_local.core.problems import refusal
 from conduit_local.core.run import Run, RunState, Trigger
-from conduit_local.core.spec import DestinationSpec, PipelineSpec
-from conduit_local.engine.completion import Completion
+from conduit_local.core.spec import PipelineSpec
+from conduit_local.core.webhook import NoticeKind
 from conduit_local.engine.journal import say
-from conduit_local.engine.limits import Bucket
-from conduit_local.engine.topology import LivePipeline, LiveRoute, Topology
+from conduit_local.engine.parts import Parts, limit_of, live_pipeline
+from conduit_local.engine.topology import LivePipeline, LiveRoute
 
 _ID_WIDTH = 8
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """What orders work with."""
-
-    topology: Topology
-    log: Log
-    catalog: Catalog
-    bell: Bell
-    clock: Clock
-    destinations: Destinations
-    completion: Completion
-    start_route: Callable[[LivePipeline, LiveRoute], None]
 
 
 class Manage:
@@ -43,9 +28,11 @@ class Manage:
 
     # Make and change -------------------------------------------------------------------------------------
 
-    async def create(self, spec: PipelineSpec, *, managed_by: str | None = None) -> Pipeline:
+    async def create(
+        self, spec: PipelineSpec, *, managed_by: str | None = None, state: State = State.ACTIVE
+    ) -> Pipeline:
         """
-        Make a pipeline; it is active at once.
+        Make a pipeline; it is active at once, unless another state is asked for.
 
         Raises: NameTaken; InvalidRequest when an API asks for what only a file may have; StoreUnavailable.
         """
@@ -58,15 +45,15 @@ class Manage:
             id=public_id,
             uuid=str(uuid.uuid4()),
             folder=spec.name,
-            state=State.ACTIVE,
+            state=state,
             spec=spec.model_copy(update={"id": public_id}),
             managed_by=managed_by,
             created_at_us=parts.clock.now_us(),
             updated_at_us=None,
             first_seq=1,
         )
-        pipeline = await parts.catalog.add_pipeline(pipeline, _routes_of(spec))
-        live = LivePipeline(pipeline=pipeline, routes={}, limit=limit_of(spec))
+        pipeline = await parts.catalog.add_pipeline(pipeline, parts.route_texts(spec, pipeline.uuid))
+        live = live_pipeline(pipeline)
         parts.topology.add(live)
         for name, destination in spec.routes().items():
             route = LiveRoute(
@@ -84,37 +71,55 @@ class Manage:
         return pipeline
 
     async def change(
-        self, ref: str, become: Callable[[PipelineSpec], PipelineSpec], *, managed_by: str | None = None
+        self,
+        ref: str,
+        become: Callable[[PipelineSpec], PipelineSpec],
+        *,
+        managed_by: str | None = None,
+        expects: str | None = None,
     ) -> Pipeline:
         """
-        Replace a pipeline's configuration by what `become` makes of the one it has.
+        Replace a pipeline's configuration by what `become` makes of the one it has; `expects` is an `If-Match`.
 
-        A destination that is new gets the events from here on; one that is gone still gets what was accepted before.
-        Raises: PipelineNotFound, ManagedByFile, NameTaken, InvalidRequest, StoreUnavailable.
+        A destination that is new gets the events from here on; one that is gone still gets what was accepted before,
+        unless it was paused: what it had still to deliver is then given up.
+        Raises: PipelineNotFound, PreconditionFailed, ManagedByFile, NameTaken, InvalidRequest, StoreUnavailable.
         """
         parts = self._parts
         live = parts.topology.find(ref)
         async with live.changing:
             old = live.pipeline
+            old.require_match(expects)
             self._check_file(old, managed_by)
             spec = become(old.spec)
             self._check_for_api(spec, managed_by)
             public_id = spec.id or old.id
             self._check_free(spec.name, public_id, live)
-            new = replace(
-                old,
+            new = old.changed(
+                parts.clock.now_us(),
                 id=public_id,
                 spec=spec.model_copy(update={"id": public_id}),
                 managed_by=managed_by,
-                updated_at_us=parts.clock.now_us(),
             )
             if new.spec == old.spec and new.managed_by == old.managed_by:
                 return old
             head_seq = await parts.log.settled(old)
-            records = await parts.catalog.change_pipeline(new, _routes_of(spec), head_seq)
+            given_up = self._give_up(live, spec)
+            try:
+                records = await parts.catalog.change_pipeline(
+                    new, parts.route_texts(spec, new.uuid), head_seq, [route.name for route in given_up]
+                )
+            except BaseException:
+                for route in given_up:
+                    route.given_up = False
+                raise
+            for route in given_up:
+                route.ended = True
+                live.routes.pop(route.name, None)
             parts.topology.replace(live, new)
             live.limit = limit_of(spec)
-            self._apply_routes(live, records)
+            for record in records:
+                parts.take_up(live, record)
             parts.bell.ring(live.number)
             say(logging.INFO, "changed", new.name)
             return new
@@ -130,7 +135,7 @@ class Manage:
         async with live.changing:
             self._check_file(live.pipeline, managed_by)
             old = live.pipeline
-            gone = replace(old, deleted=True, updated_at_us=parts.clock.now_us())
+            gone = old.changed(parts.clock.now_us(), deleted=True)
             parts.topology.replace(live, gone)  # no new event is taken from here on
             try:
                 await parts.catalog.delete_pipeline(gone, await parts.log.settled(gone))
@@ -138,7 +143,8 @@ class Manage:
                 parts.topology.restore(live, old)
                 raise
             live.runs.clear()
-        self._hurry(live)
+            live.waiting.clear()
+        parts.hurry(live)
         say(logging.INFO, "deleted; delivering what was accepted", old.name)
         return old
 
@@ -146,7 +152,7 @@ class Manage:
 
     async def pause(self, ref: str) -> Pipeline:
         """
-        Stop delivering; go on accepting. Runs under way are cancelled.
+        Stop delivering; go on accepting. Runs under way are cancelled, those that wait too.
 
         Raises: PipelineNotFound; Conflict when it is stopped; StoreUnavailable.
         """
@@ -154,14 +160,14 @@ class Manage:
         async with live.changing:
             if live.pipeline.state is State.STOPPED:
                 raise Conflict(f"the pipeline {live.pipeline.name!r} is stopped; resume it first")
-            return await self._enter(live, State.PAUSED, "paused; still accepting", cancel=live.runs)
+            return await self._enter(live, State.PAUSED, "paused; still accepting", [*live.runs, *live.waiting])
 
     async def resume(self, ref: str) -> Pipeline:
         """Make it active; a drain under way is cancelled. Raises: PipelineNotFound, StoreUnavailable."""
         live = self._parts.topology.find(ref)
         async with live.changing:
             drains = [run for run in live.runs if run.trigger is Trigger.DRAIN]
-            return await self._enter(live, State.ACTIVE, "active", cancel=drains)
+            return await self._enter(live, State.ACTIVE, "active", drains)
 
     async def drain(self, ref: str) -> Pipeline:
         """
@@ -175,7 +181,7 @@ class Manage:
             old = live.pipeline
             if old.state in {State.DRAINING, State.STOPPED}:
                 return old
-            new = replace(old, state=State.DRAINING, updated_at_us=parts.clock.now_us())
+            new = old.changed(parts.clock.now_us(), state=State.DRAINING)
             parts.topology.replace(live, new)  # no new event is taken from here on, so the head is final
             try:
                 run = self._run_of(live, Trigger.DRAIN, await parts.log.settled(new))
@@ -184,7 +190,7 @@ class Manage:
                 parts.topology.replace(live, old)
                 raise
             self._keep_run(live, replace(run, number=number or 0))
-        self._hurry(live)
+        parts.hurry(live)
         say(logging.INFO, "draining: no new events, delivering what is pending", new.name)
         return new
 
@@ -200,22 +206,21 @@ class Manage:
             run = self._run_of(live, Trigger.MANUAL, await parts.log.settled(live.pipeline))
             run = await parts.catalog.begin_run(run)
             self._keep_run(live, run)
-        self._hurry(live)
+        parts.hurry(live)
         say(logging.INFO, "flushing", live.pipeline.name)
         return run
 
     # ------------------------------------------------------------------------------------------------------
 
     async def _enter(self, live: LivePipeline, state: State, said: str, cancel: list[Run]) -> Pipeline:
+        """Another state, if it is another one; these runs are cancelled."""
         parts = self._parts
         old = live.pipeline
-        for run in list(cancel):
-            cancelled = replace(run, state=RunState.CANCELLED, finished_at_us=parts.clock.now_us(), error=None)
-            await parts.catalog.finish_run(cancelled)
-            live.runs.remove(run)
+        for run in cancel:
+            await cancel_run(parts, live, run)
         if old.state is not state:
-            new = replace(old, state=state, updated_at_us=parts.clock.now_us())
-            await parts.catalog.set_state(new)
+            new = old.changed(parts.clock.now_us(), state=state)
+            await parts.catalog.set_state(new, tells=_TELLS.get((old.state, state)))
             parts.topology.replace(live, new)
             say(logging.INFO, said, new.name)
         for route in live.routes.values():
@@ -224,17 +229,20 @@ class Manage:
         return live.pipeline
 
     @staticmethod
+    def _give_up(live: LivePipeline, spec: PipelineSpec) -> list[LiveRoute]:
+        """The paused routes that `spec` has no more: they take nothing up from here on."""
+        given_up = [route for route in live.routes.values() if route.spec.paused and route.name not in spec.routes()]
+        for route in given_up:
+            route.given_up = True
+            text = f"{route.name}: removed while it was paused; what it had still to deliver is given up"
+            say(logging.WARNING, text, live.pipeline.name)
+        return given_up
+
+    @staticmethod
     def _keep_run(live: LivePipeline, run: Run) -> None:
         live.runs.append(run)
         live.runs.sort(key=lambda one: (one.through_seq, one.number))
         live.behind_at_begin[run.number] = live.pending(run.through_seq)
-
-    def _hurry(self, live: LivePipeline) -> None:
-        """A person asked: routes that wait for their next attempt try at once."""
-        for route in live.routes.values():
-            route.retry_at_us = None
-        self._parts.bell.ring(live.number)
-        self._parts.completion.tell(live)
 
     def _run_of(self, live: LivePipeline, trigger: Trigger, through_seq: int) -> Run:
         return Run(
@@ -243,18 +251,9 @@ class Manage:
             trigger=trigger,
             state=RunState.RUNNING,
             through_seq=through_seq,
-            started_at_us=self._parts.clock.now_us(),
+            created_at_us=(now_us := self._parts.clock.now_us()),
+            started_at_us=now_us,
         )
-
-    def _apply_routes(self, live: LivePipeline, records: list[RouteRecord]) -> None:
-        for record in records:
-            spec = self._parts.destinations.parse(record.destination)
-            route = live.routes.get(record.name)
-            if route is None:
-                route = live_route(record, spec)
-                live.routes[record.name] = route
-                self._parts.start_route(live, route)
-            route.spec, route.through_seq, route.retry_at_us = spec, record.through_seq, None
 
     def _check_for_api(self, spec: PipelineSpec, managed_by: str | None) -> None:
         problems = [] if managed_by else self._parts.destinations.refused_to_apis(spec)
@@ -273,24 +272,29 @@ class Manage:
             raise ManagedByFile(f"the pipeline {pipeline.name!r} is defined in {pipeline.managed_by}; change it there")
 
 
-def live_route(record: RouteRecord, spec: DestinationSpec) -> LiveRoute:
-    """A route as the catalog has it, come alive."""
-    return LiveRoute(
-        name=record.name,
-        spec=spec,
-        start_seq=record.start_seq,
-        cursor=record.cursor,
-        delivered=record.delivered,
-        dead=record.dead,
-        through_seq=record.through_seq,
-    )
+_TELLS = {
+    (State.ACTIVE, State.PAUSED): NoticeKind.PAUSED,
+    (State.DRAINING, State.PAUSED): NoticeKind.PAUSED,
+    (State.PAUSED, State.ACTIVE): NoticeKind.RESUMED,
+    (State.DRAINING, State.ACTIVE): NoticeKind.RESUMED,
+    (State.STOPPED, State.ACTIVE): NoticeKind.STARTED,
+}
+"""What a change of state is called where it is told (S2.7)."""
 
 
-def limit_of(spec: PipelineSpec) -> Bucket | None:
-    """A pipeline's own rate limit."""
-    most = spec.limits.requests_per_minute
-    return Bucket(most, 60.0) if most is not None else None
-
-
-def _routes_of(spec: PipelineSpec) -> list[tuple[str, str]]:
-    return [(name, destination.model_dump_json()) for name, destination in spec.routes().items()]
+async def cancel_run(parts: Parts, live: LivePipeline, run: Run) -> Run:
+    """A run that is under way, or waits, ends here; the caller holds the pipeline's lock. Raises: StoreUnavailable."""
+    cancelled = replace(run, state=RunState.CANCELLED, finished_at_us=parts.clock.now_us(), error=None)
+    own = [route for route in live.routes.values() if route.name.endswith(f"@{run.id}")]
+    for route in own:
+        route.given_up = True
+    await parts.catalog.keep_run(cancelled)
+    for route in own:
+        await parts.catalog.end_route(live.number, route.name)
+        route.ended = True
+        live.routes.pop(route.name, None)
+    for runs in (live.runs, live.waiting):
+        if run in runs:
+            runs.remove(run)
+    live.behind_at_begin.pop(run.number, None)
+    return cancelled

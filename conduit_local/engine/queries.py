@@ -1,12 +1,14 @@
 """Questions about events and runs."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from conduit_local.core.errors import EventNotFound, RunNotFound
+from conduit_local.core.catalog import Catalog
+from conduit_local.core.errors import EventNotFound
 from conduit_local.core.event import EventFilter, EventPage, StoredEvent
-from conduit_local.core.ids import parse_event_id, parse_run_id, run_id
+from conduit_local.core.ids import parse_event_id, run_id
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
-from conduit_local.core.ports import Catalog, Log
+from conduit_local.core.ports import Log
 from conduit_local.core.run import Run, RunLine, RunState, Trigger
 from conduit_local.engine.topology import LivePipeline, LiveRoute, Topology
 
@@ -75,23 +77,32 @@ class Queries:
         *,
         before: int | None,
         limit: int,
-        state: RunState | None = None,
+        offset: int = 0,
+        states: Collection[RunState] = (),
         trigger: Trigger | None = None,
     ) -> list[tuple[Run, Pipeline]]:
         """A page of runs, the newest first, of one pipeline or all. Raises: PipelineNotFound, StoreUnavailable."""
-        lives = [self._topology.find(ref)] if ref is not None else self._topology.live()
-        pipelines = {live.number: live.pipeline for live in lives}
-        runs = await self._catalog.runs(list(pipelines), before=before, limit=limit, state=state, trigger=trigger)
+        pipelines = self._pipelines(ref)
+        runs = await self._catalog.runs(
+            list(pipelines), before=before, limit=limit, offset=offset, states=states, trigger=trigger
+        )
         return [(run, pipelines[run.pipeline]) for run in runs]
 
-    async def run(self, public_id: str, lines: int) -> tuple[Run, Pipeline, list[RunLine]]:
-        """One run and the last lines of its log. Raises: RunNotFound, StoreUnavailable."""
-        number = parse_run_id(public_id)
-        run = await self._catalog.run(number) if number is not None else None
-        live = self._topology.by_number(run.pipeline) if run else None
-        if run is None or live is None:
-            raise RunNotFound(f"no run {public_id[:80]!r}, or it is no longer kept")
-        return run, live.pipeline, await self._catalog.run_lines(run.number, lines)
+    async def count_runs(self, ref: str | None, before: int | None, states: Collection[RunState] = ()) -> int:
+        """How many runs `runs` has in all. Raises: PipelineNotFound, StoreUnavailable."""
+        return await self._catalog.count_runs(list(self._pipelines(ref)), before, states)
+
+    async def last_runs(self, lives: Sequence[LivePipeline]) -> dict[PipelineNumber, Run]:
+        """The newest run of each of these pipelines that has one. Raises: StoreUnavailable."""
+        return await self._catalog.last_runs([live.number for live in lives])
+
+    async def run_lines(self, run: Run, lines: int) -> list[RunLine]:
+        """The last lines of a run's log. Raises: StoreUnavailable."""
+        return await self._catalog.run_lines(run.number, lines)
+
+    def _pipelines(self, ref: str | None) -> dict[PipelineNumber, Pipeline]:
+        lives = [self._topology.find(ref)] if ref is not None else self._topology.live()
+        return {live.number: live.pipeline for live in lives}
 
     async def _delivery(self, live: LivePipeline, route: LiveRoute, seq: int) -> Delivery:
         batch = await self._catalog.batch_of(live.number, route.name, seq)

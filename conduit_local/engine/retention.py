@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from conduit_local.core.catalog import Catalog
 from conduit_local.core.errors import Unavailable
-from conduit_local.core.ports import Catalog, Clock, Log
+from conduit_local.core.ports import Clock, Log
 from conduit_local.engine.journal import LOGGER
 from conduit_local.engine.keys import Keys
 from conduit_local.engine.topology import LivePipeline, Topology
@@ -50,6 +51,9 @@ class Retention:
             await self._trim(live)
         while await self._log.drop_expired_keys():
             pass
+        for webhook in await self._catalog.webhooks():
+            while await self._catalog.prune_tellings(webhook.id, self._kept.runs):
+                pass
         await self._log.give_back()
         await self._keys.keep_last_used()
 

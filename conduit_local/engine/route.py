@@ -15,12 +15,16 @@ from random import Random
 
 from conduit_local.core.batch import Batch, Closing, Cut, Mark, Written, object_key
 from conduit_local.core.batch import cut as cut_chunks
+from conduit_local.core.catalog import BatchEnd, Catalog
 from conduit_local.core.errors import DestinationUnavailable, Unavailable
+from conduit_local.core.ids import run_id
 from conduit_local.core.pipeline import Health, State
-from conduit_local.core.ports import BatchEnd, Bell, Catalog, Clock, Destinations, Log
+from conduit_local.core.ports import Bell, Clock, Destinations, Log
 from conduit_local.core.retry import Backoff
 from conduit_local.core.run import RunLine
+from conduit_local.core.texts import Texts
 from conduit_local.core.units import size_text
+from conduit_local.core.webhook import Notice, NoticeKind
 from conduit_local.engine.journal import LOGGER, say
 from conduit_local.engine.topology import LivePipeline, LiveRoute
 
@@ -38,6 +42,7 @@ class World:
     bell: Bell
     clock: Clock
     destinations: Destinations
+    texts: Texts
     hands: AbstractAsyncContextManager[object]
     """Bounds how many batches are in memory at once, over all routes."""
     stopping: asyncio.Event
@@ -73,10 +78,12 @@ class Route:
                 wait_s = await self._step()
                 self._store_is_well()
             except Exception as error:  # noqa: BLE001 - whatever it is, it stays on this route and is shown
+                if self._route.given_up:
+                    break
                 wait_s = self._note_trouble(error)
             if wait_s != _NOW:
                 await self._world.bell.wait(number, heard, wait_s)
-        if self._unclosed is not None:
+        if self._unclosed is not None and not self._route.given_up:
             await self._world.catalog.close_batch(self._unclosed)
         await self._destination.close()
 
@@ -84,6 +91,8 @@ class Route:
 
     async def _step(self) -> float | None:
         """Do the most urgent thing. Returns 0 for "again", else how long to wait for the bell."""
+        if self._route.given_up:
+            return _UNTIL_THE_BELL
         if self._in_hand is not None:
             wait_s = self._until_attempt(self._in_hand)
             if wait_s == _NOW:
@@ -115,7 +124,7 @@ class Route:
         if pending <= 0:
             route.oldest_us = None
             return _UNTIL_THE_BELL
-        wanted = self._wanted_through(through)
+        wanted = self._wanted_through(through) if not route.spec.paused else 0
         if not self._streams() and self._position.seq >= wanted:
             await self._know_oldest()
             return _UNTIL_THE_BELL
@@ -145,7 +154,9 @@ class Route:
     async def _intend(self, cut: Cut) -> Batch:
         """Write the intent; with the end of the batch before, in one commit."""
         live = self._live
-        key = object_key(live.pipeline.folder, cut.partition, cut.first_seq, cut.last_seq, self._destination.extension)
+        _, _, own_run = self._route.name.partition("@")
+        folder = f"{live.pipeline.folder}/{own_run}" if own_run else live.pipeline.folder
+        key = object_key(folder, cut.partition, cut.first_seq, cut.last_seq, self._destination.extension)
         run = next((run.number for run in live.runs if run.through_seq >= cut.last_seq), 0)
         batch = Batch(
             number=0,
@@ -155,7 +166,7 @@ class Route:
             first_seq=cut.first_seq,
             last_seq=cut.last_seq,
             key=key,
-            destination=self._made_from.model_dump_json(),
+            destination=self._world.texts.of_destination(self._made_from, live.pipeline.uuid),
             attempt=0,
         )
         unclosed = self._unclosed
@@ -171,7 +182,7 @@ class Route:
     def _until_attempt(self, batch: Batch) -> float | None:
         """How long the batch in hand must wait for its next attempt."""
         live, route = self._live, self._route
-        wanted = (
+        wanted = not route.spec.paused and (
             self._streams() or route.through_seq is not None or live.wanted_through(batch.last_seq) >= batch.last_seq
         )
         if not wanted:
@@ -198,7 +209,18 @@ class Route:
         line = f"{rows} {size_text(written.size_bytes)} in {took_ms}ms -> {name}"
         at_us = clock.now_us()
         self._unclosed = BatchEnd(
-            batch=batch, written=written, at_us=at_us, line=RunLine(at_us=at_us, level="INFO", message=line)
+            batch=batch,
+            written=written,
+            at_us=at_us,
+            line=RunLine(at_us=at_us, level="INFO", message=line),
+            tells=self._notice(
+                NoticeKind.WRITTEN,
+                batch,
+                at_us,
+                run_id=run_id(batch.run),
+                object_key=batch.key,
+                size_bytes=written.size_bytes,
+            ),
         )
         self._in_hand = route.open_batch = None
         route.health, route.message, route.attempt, route.retry_at_us = Health.OK, None, 0, None
@@ -206,7 +228,7 @@ class Route:
 
     async def _write(self, batch: Batch, parts: Sequence[bytes]) -> Written:
         """To where the batch was meant to go when its intent was written; usually where the route goes now."""
-        spec = self._world.destinations.parse(batch.destination)
+        spec = self._world.texts.destination(batch.destination, self._live.pipeline.uuid)
         if spec == self._made_from:
             return await self._destination.write(batch.key, parts)
         destination = self._world.destinations.make(spec)
@@ -225,6 +247,8 @@ class Route:
         route.delivered += batch.count
         route.last_written_us, route.last_run, route.last_key = end.at_us, batch.run, batch.key
         self._live.runs_since_prune += 1
+        if route.oldest_us is not None:
+            self._live.deliver_us.add(self._world.clock.steady_us(), max(0, end.at_us - route.oldest_us))
         say(logging.INFO, end.line.message, self._live.pipeline.name)
         self._world.delivered(self._live)
 
@@ -240,10 +264,28 @@ class Route:
         route.failed += 1
         text = f"{error.message}; attempt {batch.attempt}, again in {delay_s:.1f}s"
         say(logging.ERROR, f"{route.name}: {text}", self._live.pipeline.name)
+        at_us = clock.now_us()
+        first = batch.attempt == 1
+        tells = self._notice(NoticeKind.FAILED, batch, at_us, run_id=run_id(batch.run), error=error.message)
         await self._world.catalog.note_attempt(
-            batch, error.message, RunLine(at_us=clock.now_us(), level="ERROR", message=text)
+            batch, error.message, RunLine(at_us=at_us, level="ERROR", message=text), tells if first else None
         )
         return _NOW
+
+    def _notice(self, kind: NoticeKind, batch: Batch, at_us: int, **more: object) -> Notice:
+        pipeline = self._live.pipeline
+        return Notice(
+            kind=kind,
+            pipeline=pipeline.number,
+            pipeline_id=pipeline.id,
+            pipeline_name=pipeline.name,
+            at_us=at_us,
+            route=self._route.name,
+            first_seq=batch.first_seq,
+            last_seq=batch.last_seq,
+            count=batch.count,
+            more={"destination": self._route.name, **more},
+        )
 
     def _note_trouble(self, error: Exception) -> float:
         """The store, or we ourselves, fail: nothing is lost, the step is repeated."""
@@ -278,7 +320,14 @@ class Route:
     # Questions -------------------------------------------------------------------------------------------
 
     def _streams(self) -> bool:
-        return self._live.pipeline.state is State.ACTIVE and not self._live.pipeline.deleted
+        """Whether it delivers without being asked to: a schedule asks through its runs."""
+        pipeline = self._live.pipeline
+        return (
+            pipeline.state is State.ACTIVE
+            and not pipeline.deleted
+            and pipeline.spec.schedule is None
+            and not self._route.spec.paused
+        )
 
     def _wanted_through(self, through: int) -> int:
         """How far to deliver without waiting; a run that ends sooner comes first, so that batches are of one run."""

@@ -13,6 +13,24 @@ from conduit_local.core.spec import DestinationSpec
 from conduit_local.engine.limits import Bucket
 
 
+class Samples:
+    """The newest 4,096 durations, each with when it was taken (steady time). Microseconds."""
+
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        self._taken: deque[tuple[int, int]] = deque(maxlen=4_096)
+
+    def add(self, at_us: int, took_us: int) -> None:
+        """One more."""
+        self._taken.append((at_us, took_us))
+
+    def percentiles(self, since_us: int, *ranks: int) -> list[int | None]:
+        """The durations at these ranks (of 100) among those since then; None where there is none."""
+        found = sorted(took_us for at_us, took_us in self._taken if at_us >= since_us)
+        return [found[min(len(found) - 1, len(found) * rank // 100)] if found else None for rank in ranks]
+
+
 @dataclass(slots=True, kw_only=True)
 class LiveRoute:
     """A route as it stands: what its task knows, and what others may show."""
@@ -43,6 +61,8 @@ class LiveRoute:
     last_run: int | None = None
     last_key: str | None = None
     ended: bool = False
+    given_up: bool = False
+    """Whether it takes nothing up any more, and keeps nothing of what it has in hand."""
 
     def pending(self, through_seq: int) -> int:
         """How many events up to `through_seq` it has still to deliver; what comes behind its own end never counts."""
@@ -57,7 +77,15 @@ class LivePipeline:
     pipeline: Pipeline
     routes: dict[str, LiveRoute]
     runs: list[Run] = field(default_factory=list)
-    """Runs of several batches that have not ended, by `through_seq`."""
+    """Runs of several batches that are under way, by `through_seq`."""
+    waiting: list[Run] = field(default_factory=list)
+    """Runs that begin once no other is under way, the oldest first."""
+    ticked_us: int = 0
+    """The last time that its schedule named, and that was acted on."""
+    accept_us: Samples = field(default_factory=Samples)
+    """How long requests with events took, from the call to the disk."""
+    deliver_us: Samples = field(default_factory=Samples)
+    """How long batches took, from the receipt of their first event to the end of their delivery."""
     behind_at_begin: dict[int, int] = field(default_factory=dict)
     """How many events were pending when a run began, by its number; for progress."""
     limit: Bucket | None = None

@@ -14,6 +14,7 @@ from conduit_local.engine.limits import Bucket
 from conduit_local.http.body import BodyReader
 from conduit_local.http.call import Call
 from conduit_local.http.guards import Guards
+from conduit_local.http.proxies import Proxies
 from conduit_local.http.router import Api, Route, Router
 
 
@@ -25,7 +26,14 @@ class Boundary:
     """
 
     def __init__(
-        self, router: Router, keys: Keys, guards: Guards, bucket: Bucket, bodies: BodyReader, clock: Clock
+        self,
+        router: Router,
+        keys: Keys,
+        guards: Guards,
+        bucket: Bucket,
+        bodies: BodyReader,
+        clock: Clock,
+        proxies: Proxies,
     ) -> None:
         self._router = router
         self._keys = keys
@@ -33,6 +41,7 @@ class Boundary:
         self._bucket = bucket
         self._bodies = bodies
         self._clock = clock
+        self._proxies = proxies
         self.on_error: Callable[[ConduitError], None] = lambda _error: None
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -44,14 +53,14 @@ class Boundary:
             self._guards.check_host(headers.get("Host"))
             route, api, params = self._router.find(request.method, path)
             origin = headers.get("Origin")
-            if origin is not None:
+            if origin is not None and not route.any_origin:
                 self._guards.check_origin(origin, headers.get("Host"))
             principal = ANYBODY if route.scope is None else self._principal(route.scope, headers.get("Authorization"))
             if route.counted:
                 self._bucket.take(self._clock.steady_us())
             if route.takes:
                 _check_type(route, request)
-            answer = await route.handler(Call(request, params, principal, self._bodies))
+            answer = await route.handler(Call(request, params, principal, self._bodies, self._proxies))
         except ConduitError as error:
             _require_unanswered(request)
             answer = self._worded(error, path)

@@ -8,20 +8,27 @@ from conduit_local.core.errors import InvalidRequest, KeysDiffer
 from conduit_local.core.keys import Principal
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.http.body import BodyReader
+from conduit_local.http.proxies import Proxies
 
 
 class Call:
     """One request on its way through a handler."""
 
-    __slots__ = ("_bodies", "params", "principal", "request")
+    __slots__ = ("_bodies", "_proxies", "params", "principal", "request")
 
     def __init__(
-        self, request: web.BaseRequest, params: Mapping[str, str], principal: Principal, bodies: BodyReader
+        self,
+        request: web.BaseRequest,
+        params: Mapping[str, str],
+        principal: Principal,
+        bodies: BodyReader,
+        proxies: Proxies,
     ) -> None:
         self.request = request
         self.params = params
         self.principal = principal
         self._bodies = bodies
+        self._proxies = proxies
 
     async def body(self, limit_bytes: int) -> bytes:
         """
@@ -31,6 +38,14 @@ class Call:
         or not what its encoding says; BodyTooSlow.
         """
         return await self._bodies.read(self.request, limit_bytes)
+
+    def client_address(self) -> str | None:
+        """The client's address: of the connection, or what a trusted proxy says it is (S3.10)."""
+        return self._proxies.client_of(self.request.remote, self.request.headers.getall("X-Forwarded-For", []))
+
+    def if_match(self) -> str | None:
+        """The `If-Match` header."""
+        return self.request.headers.get("If-Match")
 
     def idempotency_key(self, in_body: str | None = None) -> str | None:
         """

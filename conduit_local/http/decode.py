@@ -4,11 +4,15 @@ import re
 from typing import Any, TypeVar
 
 import msgspec
+from pydantic import BaseModel, StrictBool, ValidationError
 
 from conduit_local.core.errors import InvalidJson, InvalidRequest
-from conduit_local.core.problems import Path, Problem, refusal
+from conduit_local.core.problems import Path, Problem, problems_of, refusal
+from conduit_local.core.run import RunOptions
+from conduit_local.core.spec import Part
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 _PLACE = re.compile(r" - at `\$?(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -48,6 +52,28 @@ def decode_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("the body must be a JSON object")
     return value
+
+
+class _RunOptions(Part):
+    full_refresh: StrictBool | None = None
+    dry_run: StrictBool | None = None
+    variables: dict[str, str] | None = None
+
+
+def run_options(document: dict[str, Any]) -> RunOptions:
+    """What a run is asked for: `{full_refresh?, dry_run?, variables?}` (S1.3). Raises: InvalidRequest."""
+    found = validated(document, _RunOptions)
+    return RunOptions(
+        full_refresh=found.full_refresh or False, dry_run=found.dry_run or False, variables=found.variables or {}
+    )
+
+
+def validated(document: object, model: type[M]) -> M:
+    """`document` as a `model`. Raises: InvalidRequest with every problem found."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise refusal(problems_of(error, model)) from None
 
 
 def _misshapen(message: str) -> InvalidRequest:

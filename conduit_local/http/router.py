@@ -1,11 +1,12 @@
 """The route table."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from conduit_local.core.errors import ConduitError, MethodNotAllowed, PathNotFound
 from conduit_local.core.keys import Scope
@@ -25,6 +26,47 @@ class Words(Protocol):
         ...
 
 
+Schema = type[BaseModel] | Mapping[str, Any]
+"""The shape of a body: a model, or a JSON Schema where there is none; in that, a model may stand for any part."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Param:
+    """A query parameter or header, for the documentation."""
+
+    name: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    about: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doc:
+    """What the OpenAPI document says of a route beyond its method, path, scope and content types."""
+
+    summary: str
+    about: str = ""
+    source: str = ""
+    """Document and number: `S0.3`."""
+    body: Schema | None = None
+    body_types: tuple[str, ...] = ("application/json",)
+    """The content types of `body`, where the handler reads it itself and the route's `takes` is empty."""
+    body_required: bool = True
+    example: object = None
+    """A body that works, for `/docs`."""
+    query: tuple[Param, ...] = ()
+    headers: tuple[Param, ...] = ()
+    path: Mapping[str, str] = field(default_factory=dict)
+    """What each parameter in the path is."""
+    path_examples: Mapping[str, str] = field(default_factory=dict)
+    """A value for each of them, for `/docs`; without one its `curl` line names a shell variable."""
+    answers: Mapping[int, Schema | None] = field(default_factory=dict)
+    """Each status of success with the shape of its body; None for an empty one."""
+    answer_type: str = "application/json"
+    errors: Mapping[int, Schema | None] | None = None
+    """The statuses of failure, where they are not those of the API."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
     """One method on one path."""
@@ -39,6 +81,9 @@ class Route:
     """The content types of its body; empty: it has none, or reads it itself."""
     counted: bool = True
     """Whether the rate limit counts it."""
+    any_origin: bool = False
+    """Whether pages from elsewhere may ask; the handler then decides which (S3.8)."""
+    doc: Doc | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +97,10 @@ class Api:
     words: Words
     rate_headers: bool = False
     """Whether every answer carries `X-RateLimit-*`."""
+    about: str = ""
+    """What this API is, for the documentation."""
+    errors: Mapping[int, Schema | None] = field(default_factory=dict)
+    """The statuses that a refusal may have, with their shape, for the documentation."""
 
 
 class Found(NamedTuple):
@@ -103,7 +152,7 @@ class Router:
     def words_for(self, path: str) -> tuple[Words, Api | None]:
         """Who words an error on `path`."""
         for api in self.apis:
-            if path.startswith(api.prefixes):
+            if any(path == one or path.startswith(one if one.endswith("/") else f"{one}/") for one in api.prefixes):
                 return api.words, api
         return self._fallback, None
 

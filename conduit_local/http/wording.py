@@ -18,6 +18,7 @@ _STATUS: Sequence[tuple[type[ConduitError], int]] = (
     (errors.NotFound, 404),
     (errors.MethodNotAllowed, 405),
     (errors.Conflict, 409),
+    (errors.PreconditionFailed, 412),
     (errors.IdempotencyMismatch, 422),
     (errors.RateLimited, 429),
     (errors.BodyTooSlow, 408),

@@ -1,7 +1,10 @@
 """The kinds of sources."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from conduit_local.core.secrets import SecretMap
 from conduit_local.core.spec import Component
 
 
@@ -11,4 +14,13 @@ class PushSource(Component):
     type: Literal["push"] = "push"
 
 
-SOURCES: dict[str, type[Component]] = {"push": PushSource}
+class ConnectorSource(Component):
+    """A source that is known by its name only, with whatever settings it takes (S4.1)."""
+
+    type: Literal["connector"] = "connector"
+    connector: Annotated[str, Field(min_length=1, max_length=100)]
+    """What it is called, like `hubspot`; the settings may name a stand-in for it."""
+    config: SecretMap = SecretMap("{}")
+
+
+SOURCES: dict[str, type[Component]] = {"push": PushSource, "connector": ConnectorSource}

@@ -12,7 +12,8 @@ SQLite: the only SQL in the house.
     room        quota and free space
     log         `Log`: append, read, trim
     idempotency keys that were used, for 24 hours
-    catalog     `Catalog`: pipelines, routes, batches, runs, keys
+    catalog     `Catalog`: pipelines, runs, batches, keys, webhooks (a file each)
+    vault       secrets at rest
     verify      a look from outside
     store       all of it, opened and closed in order
 

@@ -11,11 +11,13 @@ from conduit_local.core.event import NewEvents
 from conduit_local.core.ids import MAX_SEQ
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.ports import Clock, Keyed, Receipt
+from conduit_local.core.webhook import Notice, NoticeKind
 from conduit_local.store.chunks import MAX_CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_TYPES_TEXT, Encoder
 from conduit_local.store.connection import StoreBroken
 from conduit_local.store.ends import Ends
 from conduit_local.store.idempotency import KeyBook, Use
 from conduit_local.store.room import Room
+from conduit_local.store.webhooks import Outbox
 
 MAX_GROUP_EVENTS = 20_000
 """More wait for the next group, so that one group's time on the disk stays bounded."""
@@ -44,13 +46,16 @@ class AppendGroup:
 
     counts_on = True
 
-    def __init__(self, tag: str, clock: Clock, encoder: Encoder, ends: Ends, book: KeyBook, room: Room) -> None:
+    def __init__(
+        self, tag: str, clock: Clock, encoder: Encoder, ends: Ends, book: KeyBook, room: Room, outbox: Outbox
+    ) -> None:
         self._tag = tag
         self._clock = clock
         self._encoder = encoder
         self._ends = ends
         self._book = book
         self._room = room
+        self._outbox = outbox
         self._appends: list[Append] = []
         self._new_ends: dict[int, Mark] = {}
         self._now_us = self._steady_us = 0
@@ -72,7 +77,9 @@ class AppendGroup:
         self._now_us, self._steady_us = self._clock.now_us(), self._clock.steady_us()
         self._number(self._appends)
         self._encode()
-        return len(self._rows) == 1 and not any(one.keyed for one in self._appends)
+        if len(self._rows) != 1 or self._outbox.wants(NoticeKind.INGESTED):
+            return False
+        return not any(one.keyed for one in self._appends)
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Keep the keys, write the chunks."""
@@ -86,6 +93,9 @@ class AppendGroup:
         self._new_keys = len(uses)
         for row in self._rows:
             db.execute(_INSERT_CHUNK, row)
+        if self._outbox.wants(NoticeKind.INGESTED):
+            for pipeline, first_seq, last_seq in self._ranges:
+                self._outbox.post(db, self._notice(pipeline, first_seq, last_seq))
         self._room.look(db)
 
     def settle(self, error: ConduitError | None) -> None:
@@ -152,7 +162,8 @@ class AppendGroup:
     def _repeat(one: Append, first: Append) -> None:
         assert one.keyed is not None
         assert first.receipt is not None
-        if one.keyed.strict and one.events != first.events:
+        assert first.keyed is not None
+        if one.keyed.fingerprint != first.keyed.fingerprint:
             one.receipt = None
             one.refusal = IdempotencyMismatch(f"the idempotency key {one.keyed.key!r} was used with another body")
             return
@@ -171,6 +182,7 @@ class AppendGroup:
         """The rows of the chunks, by pipeline, in the order in which pipelines first appear in the group."""
         self._rows: list[tuple[object, ...]] = []
         self._new_ends = {}
+        self._ranges: list[tuple[Pipeline, int, int]] = []
         by_pipeline: dict[int, tuple[Pipeline, list[str], list[bytes]]] = {}
         for one in self._appends:
             if one.receipt is None or one.receipt.replayed:
@@ -182,12 +194,25 @@ class AppendGroup:
             found[2].extend(one.events.payloads)
         for pipeline, types, payloads in by_pipeline.values():
             end = self._ends.of(pipeline)
+            self._ranges.append((pipeline, end.seq + 1, end.seq + len(payloads)))
             start = 0
             while start < len(payloads):
                 stop = _chunk_end(payloads, start)
                 end = self._encode_chunk(pipeline, end, types[start:stop], payloads[start:stop])
                 start = stop
             self._new_ends[pipeline.number] = end
+
+    def _notice(self, pipeline: Pipeline, first_seq: int, last_seq: int) -> Notice:
+        return Notice(
+            kind=NoticeKind.INGESTED,
+            pipeline=pipeline.number,
+            pipeline_id=pipeline.id,
+            pipeline_name=pipeline.name,
+            at_us=self._now_us,
+            first_seq=first_seq,
+            last_seq=last_seq,
+            count=last_seq - first_seq + 1,
+        )
 
     def _encode_chunk(self, pipeline: Pipeline, end: Mark, types: list[str], payloads: list[bytes]) -> Mark:
         lines = envelopes(self._tag, pipeline.number, pipeline.id, end.seq + 1, self._now_us, types, payloads)
@@ -212,7 +237,7 @@ class AppendGroup:
 
 def _uses(appends: Sequence[Append]) -> list[Use]:
     return [
-        Use(pipeline=one.pipeline, keyed=one.keyed, events=one.events, receipt=one.receipt)
+        Use(pipeline=one.pipeline, keyed=one.keyed, receipt=one.receipt)
         for one in appends
         if one.keyed is not None and one.receipt is not None
     ]

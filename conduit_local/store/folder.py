@@ -45,6 +45,11 @@ class DataFolder:
         return self.path / "api-key"
 
     @property
+    def secret_keys(self) -> Path:
+        """The keys that secrets are sealed with."""
+        return self.path / "secrets.key"
+
+    @property
     def appliance(self) -> Path:
         """Who serves this folder, and where."""
         return self.path / "appliance.json"
@@ -101,3 +106,8 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(fd)
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

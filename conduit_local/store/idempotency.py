@@ -5,13 +5,11 @@ The usual case is that all keys of a group are new: they are inserted in one sta
 counting the inserted rows tells whether any was. Only then is each key looked up.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from conduit_local.core.errors import IdempotencyMismatch
-from conduit_local.core.event import NewEvents
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.ports import Keyed, Receipt
 
@@ -43,7 +41,6 @@ class Use:
 
     pipeline: Pipeline
     keyed: Keyed
-    events: NewEvents
     receipt: Receipt
 
 
@@ -87,7 +84,8 @@ class KeyBook:
         if expires_us <= steady_us:
             db.execute(_DROP, (use.pipeline.number, use.keyed.key))
             return None
-        if use.keyed.strict and fingerprint is not None and fingerprint != fingerprint_of(use.events):
+        wanted = use.keyed.fingerprint
+        if wanted is not None and fingerprint is not None and fingerprint != wanted:
             raise IdempotencyMismatch(f"the idempotency key {use.keyed.key!r} was used with another body")
         return Receipt(
             pipeline=use.pipeline.number,
@@ -105,15 +103,6 @@ def drop_expired(db: sqlite3.Connection, steady_us: int) -> int:
     return db.execute(_EXPIRED, (steady_us,)).rowcount
 
 
-def fingerprint_of(events: NewEvents) -> bytes:
-    """Tells two requests apart: types and payloads, byte for byte."""
-    digest = hashlib.blake2b(digest_size=16)
-    for event_type, payload in zip(events.types, events.payloads, strict=True):
-        digest.update(f"{event_type} {len(payload)} ".encode())
-        digest.update(payload)
-    return digest.digest()
-
-
 def _row(number: int, use: Use, steady_us: int) -> tuple[object, ...]:
     receipt = use.receipt
     return (
@@ -126,5 +115,5 @@ def _row(number: int, use: Use, steady_us: int) -> tuple[object, ...]:
         steady_us + KEPT_US,
         receipt.pipeline_ref,
         receipt.event_type,
-        fingerprint_of(use.events) if use.keyed.strict else None,
+        use.keyed.fingerprint,
     )

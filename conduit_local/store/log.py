@@ -16,6 +16,7 @@ from conduit_local.store.ends import POSITION, Ends
 from conduit_local.store.idempotency import KeyBook, drop_expired
 from conduit_local.store.readers import Readers
 from conduit_local.store.room import Look, Room
+from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
 
 _CHUNKS_AFTER = (
@@ -71,7 +72,15 @@ class SqliteLog:
     """The log: appends in groups through the writer, reads through the readers."""
 
     def __init__(
-        self, writer: Writer, readers: Readers, clock: Clock, room: Room, tag: str, ends: Ends, book: KeyBook
+        self,
+        writer: Writer,
+        readers: Readers,
+        clock: Clock,
+        room: Room,
+        tag: str,
+        ends: Ends,
+        book: KeyBook,
+        outbox: Outbox,
     ) -> None:
         self.tag = tag
         self._writer = writer
@@ -80,6 +89,7 @@ class SqliteLog:
         self._room = room
         self._ends = ends
         self._book = book
+        self._outbox = outbox
         self._encoder = Encoder()
         self._open: AppendGroup | None = None
 
@@ -96,7 +106,7 @@ class SqliteLog:
             raise refusal
         group = self._open
         if group is None or group.sealed or group.count >= MAX_GROUP_EVENTS:
-            group = AppendGroup(self.tag, self._clock, self._encoder, self._ends, self._book, self._room)
+            group = AppendGroup(self.tag, self._clock, self._encoder, self._ends, self._book, self._room, self._outbox)
             self._writer.enlist(group)
             self._open = group
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
@@ -151,6 +161,11 @@ class SqliteLog:
             return chunks
 
         return await self._readers.call(fetch)
+
+    async def first_kept(self, pipeline: Pipeline) -> int:
+        """`Log.first_kept`."""
+        row = await self._readers.call(lambda db: db.execute(_CHUNK_AROUND, (pipeline.number, -1)).fetchone())
+        return int(row[1]) if row is not None else self.head(pipeline).seq + 1
 
     async def find(self, pipeline: PipelineNumber, seq: int) -> StoredEvent | None:
         """`Log.find`."""

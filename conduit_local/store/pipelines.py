@@ -1,32 +1,33 @@
 """The catalog's pipelines and routes."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from conduit_local.core.catalog import RouteRecord
 from conduit_local.core.errors import NameTaken
 from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
-from conduit_local.core.ports import RouteRecord
 from conduit_local.core.run import Run
-from conduit_local.core.spec import PipelineSpec
+from conduit_local.core.texts import Texts
+from conduit_local.core.webhook import NoticeKind, notice_of
 from conduit_local.store.readers import Readers
-from conduit_local.store.runs import end_run, insert_run
+from conduit_local.store.runs import insert_run, update_run
+from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
-
-SpecReader = Callable[[str], PipelineSpec]
-"""Reads a stored specification (JSON) back."""
 
 _SELECT = (
     "SELECT number, id, uuid, folder, state, spec, managed_by, first_seq, created_at_us, updated_at_us,"
-    " deleted_at_us FROM pipelines ORDER BY number"
+    " deleted_at_us, revision FROM pipelines ORDER BY number"
 )
 _INSERT = (
     "INSERT INTO pipelines (id, uuid, name, folder, state, spec, managed_by, first_seq, created_at_us)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
 )
-_UPDATE = "UPDATE pipelines SET id = ?, name = ?, spec = ?, managed_by = ?, updated_at_us = ? WHERE number = ?"
-_SET_STATE = "UPDATE pipelines SET state = ?, updated_at_us = ? WHERE number = ?"
+_UPDATE = (
+    "UPDATE pipelines SET id = ?, name = ?, spec = ?, managed_by = ?, updated_at_us = ?, revision = ? WHERE number = ?"
+)
+_SET_STATE = "UPDATE pipelines SET state = ?, updated_at_us = ?, revision = ? WHERE number = ?"
 _FOLDER_IN_USE = "SELECT 1 FROM pipelines WHERE folder = ? AND deleted_at_us IS NULL"
 _FOLDER_END = "SELECT last_seq FROM folders WHERE folder = ?"
 _NOTE_FOLDER = (
@@ -39,6 +40,29 @@ _INSERT_ROUTE = "INSERT INTO routes (pipeline, name, destination, start_seq, cur
 _REVIVE_ROUTE = "UPDATE routes SET destination = ?, through_seq = NULL WHERE pipeline = ? AND name = ?"
 _RETIRE_ROUTE = "UPDATE routes SET through_seq = ? WHERE pipeline = ? AND name = ? AND through_seq IS NULL"
 _END_ROUTE = "DELETE FROM routes WHERE pipeline = ? AND name = ?"
+_DROP_OPEN_BATCH = "DELETE FROM batches WHERE pipeline = ? AND route = ? AND closed_at_us IS NULL"
+_INSERT_WHOLE_ROUTE = (
+    "INSERT OR IGNORE INTO routes (pipeline, name, destination, start_seq, cursor, through_seq)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+_DOMAINS = "SELECT id, name FROM domains"
+_USE_DOMAIN = "INSERT OR IGNORE INTO domains VALUES (?1, ?1)"
+_NAME_DOMAIN = "INSERT INTO domains VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name"
+_SECRETS = (
+    ("SELECT number, uuid, spec FROM pipelines", "UPDATE pipelines SET spec = ? WHERE number = ?"),
+    (
+        """SELECT r.pipeline || '/' || r.name, p.uuid, r.destination FROM routes r
+           JOIN pipelines p ON p.number = r.pipeline""",
+        "UPDATE routes SET destination = ? WHERE pipeline || '/' || name = ?",
+    ),
+    (
+        """SELECT b.number, p.uuid, b.destination FROM batches b
+           JOIN pipelines p ON p.number = b.pipeline WHERE b.destination LIKE '%"sealed:v1:%'""",
+        "UPDATE batches SET destination = ? WHERE number = ?",
+    ),
+    ("SELECT id, id, secret FROM webhooks", "UPDATE webhooks SET secret = ? WHERE id = ?"),
+)
+"""Where secrets lie: the row, its owner and the text; and how the text is replaced."""
 _PURGE = (
     "DELETE FROM run_lines WHERE run IN (SELECT number FROM runs WHERE pipeline = ?)",
     "DELETE FROM runs WHERE pipeline = ?",
@@ -51,10 +75,10 @@ _PURGE = (
 class PipelineTables:
     """Pipelines and routes; the first part of the catalog."""
 
-    def __init__(self, writer: Writer, readers: Readers, read_spec: SpecReader) -> None:
-        self._writer = writer
-        self._readers = readers
-        self._read_spec = read_spec
+    _writer: Writer
+    _readers: Readers
+    _texts: Texts
+    _outbox: Outbox
 
     async def pipelines(self) -> list[Pipeline]:
         """`Catalog.pipelines`."""
@@ -68,6 +92,7 @@ class PipelineTables:
 
     async def add_pipeline(self, pipeline: Pipeline, routes: Sequence[tuple[str, str]]) -> Pipeline:
         """`Catalog.add_pipeline`: numbering goes on where an earlier pipeline in the same folder ended."""
+        text = self._texts.of_spec(pipeline.spec, pipeline.uuid)
 
         def add(db: sqlite3.Connection) -> Pipeline:
             folder, first_seq = _folder_for(db, pipeline)
@@ -80,7 +105,7 @@ class PipelineTables:
                         pipeline.name,
                         folder,
                         pipeline.state,
-                        spec_json(pipeline.spec),
+                        text,
                         pipeline.managed_by,
                         first_seq,
                         pipeline.created_at_us,
@@ -90,14 +115,18 @@ class PipelineTables:
                 raise _taken(pipeline, error) from error
             for name, destination in routes:
                 db.execute(_INSERT_ROUTE, (number, name, destination, first_seq - 1, first_seq - 1))
-            return replace(pipeline, number=PipelineNumber(number), folder=folder, first_seq=first_seq)
+            made = replace(pipeline, number=PipelineNumber(number), folder=folder, first_seq=first_seq)
+            _use_domain(db, made)
+            self._outbox.post(db, notice_of(NoticeKind.CREATED, made, made.created_at_us))
+            return made
 
         return await self._writer.call(add)
 
     async def change_pipeline(
-        self, pipeline: Pipeline, routes: Sequence[tuple[str, str]], head_seq: int
+        self, pipeline: Pipeline, routes: Sequence[tuple[str, str]], head_seq: int, given_up: Collection[str] = ()
     ) -> list[RouteRecord]:
         """`Catalog.change_pipeline`."""
+        text = self._texts.of_spec(pipeline.spec, pipeline.uuid)
 
         def change(db: sqlite3.Connection) -> list[RouteRecord]:
             try:
@@ -106,34 +135,43 @@ class PipelineTables:
                     (
                         pipeline.id,
                         pipeline.name,
-                        spec_json(pipeline.spec),
+                        text,
                         pipeline.managed_by,
                         pipeline.updated_at_us,
+                        pipeline.revision,
                         pipeline.number,
                     ),
                 )
             except sqlite3.IntegrityError as error:
                 raise _taken(pipeline, error) from error
+            _use_domain(db, pipeline)
+            for name in given_up:
+                db.execute(_DROP_OPEN_BATCH, (pipeline.number, name))
+                db.execute(_END_ROUTE, (pipeline.number, name))
             there = {row[1] for row in db.execute(f"{_ROUTES} WHERE pipeline = ?", (pipeline.number,))}
             for name, destination in routes:
                 if name in there:
                     db.execute(_REVIVE_ROUTE, (destination, pipeline.number, name))
                 else:
                     db.execute(_INSERT_ROUTE, (pipeline.number, name, destination, head_seq, head_seq))
-            for name in there - {name for name, _ in routes}:
+            for name in {one for one in there if "@" not in one} - {name for name, _ in routes}:
                 db.execute(_RETIRE_ROUTE, (head_seq, pipeline.number, name))
             rows = db.execute(f"{_ROUTES} WHERE pipeline = ?", (pipeline.number,)).fetchall()
             return [_route(row) for row in rows]
 
         return await self._writer.call(change)
 
-    async def set_state(self, pipeline: Pipeline, *, begins: Run | None = None, ends: Run | None = None) -> int | None:
+    async def set_state(
+        self, pipeline: Pipeline, *, begins: Run | None = None, ends: Run | None = None, tells: NoticeKind | None = None
+    ) -> int | None:
         """`Catalog.set_state`."""
 
         def change(db: sqlite3.Connection) -> int | None:
-            db.execute(_SET_STATE, (pipeline.state, pipeline.updated_at_us, pipeline.number))
+            db.execute(_SET_STATE, (pipeline.state, pipeline.updated_at_us, pipeline.revision, pipeline.number))
             if ends is not None:
-                end_run(db, ends)
+                update_run(db, ends)
+            if tells is not None:
+                self._outbox.post(db, notice_of(tells, pipeline, pipeline.updated_at_us or pipeline.created_at_us))
             return insert_run(db, begins) if begins is not None else None
 
         return await self._writer.call(change)
@@ -145,6 +183,7 @@ class PipelineTables:
             at_us = pipeline.updated_at_us
             db.execute(_DELETE, (at_us, at_us, pipeline.number))
             db.execute(_NOTE_FOLDER, (pipeline.number, head_seq))
+            self._outbox.post(db, notice_of(NoticeKind.DELETED, pipeline, at_us or 0))
 
         await self._writer.call(delete)
 
@@ -157,30 +196,69 @@ class PipelineTables:
 
         await self._writer.call(purge)
 
+    async def add_routes(self, run: Run, routes: Sequence[RouteRecord]) -> None:
+        """`Catalog.add_routes`."""
+
+        def add(db: sqlite3.Connection) -> None:
+            update_run(db, run)
+            for one in routes:
+                row = (one.pipeline, one.name, one.destination, one.start_seq, one.cursor, one.through_seq)
+                db.execute(_INSERT_WHOLE_ROUTE, row)
+
+        await self._writer.call(add)
+
     async def end_route(self, pipeline: PipelineNumber, route: str) -> None:
         """`Catalog.end_route`."""
-        await self._writer.call(lambda db: db.execute(_END_ROUTE, (pipeline, route)).rowcount)
+
+        def end(db: sqlite3.Connection) -> None:
+            db.execute(_DROP_OPEN_BATCH, (pipeline, route))
+            db.execute(_END_ROUTE, (pipeline, route))
+
+        await self._writer.call(end)
+
+    async def domains(self) -> dict[str, str]:
+        """`Catalog.domains`."""
+        return dict(await self._readers.call(lambda db: db.execute(_DOMAINS).fetchall()))
+
+    async def name_domain(self, domain: str, name: str) -> None:
+        """`Catalog.name_domain`."""
+        await self._writer.call(lambda db: db.execute(_NAME_DOMAIN, (domain, name)).rowcount)
+
+    async def reseal(self) -> int:
+        """`Catalog.reseal`."""
+
+        def seal_anew(db: sqlite3.Connection) -> int:
+            changed = 0
+            for select, update in _SECRETS:
+                for row, owner, text in db.execute(select).fetchall():
+                    sealed = self._texts.resealed(text, owner)
+                    if sealed != text:
+                        changed += db.execute(update, (sealed, row)).rowcount
+            return changed
+
+        return await self._writer.call(seal_anew)
 
     def _pipeline(self, row: Sequence[Any]) -> Pipeline:
-        number, public_id, uuid, folder, state, spec, managed_by, first_seq, created, updated, deleted = row
+        number, public_id, uuid, folder, state, spec, managed_by, first_seq, created, updated, deleted, *rest = row
         return Pipeline(
             number=PipelineNumber(number),
             id=public_id,
             uuid=uuid,
             folder=folder,
             state=State(state),
-            spec=self._read_spec(spec),
+            spec=self._texts.spec(spec, uuid),
             managed_by=managed_by,
             created_at_us=created,
             updated_at_us=updated,
             first_seq=first_seq,
             deleted=deleted is not None,
+            revision=rest[0],
         )
 
 
-def spec_json(spec: PipelineSpec) -> str:
-    """A specification as it is stored: whole, defaults written out."""
-    return spec.model_dump_json(serialize_as_any=True)
+def _use_domain(db: sqlite3.Connection, pipeline: Pipeline) -> None:
+    if pipeline.spec.domain is not None:
+        db.execute(_USE_DOMAIN, (pipeline.spec.domain,))
 
 
 def _folder_for(db: sqlite3.Connection, pipeline: Pipeline) -> tuple[str, int]:

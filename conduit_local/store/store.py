@@ -11,15 +11,16 @@ from pathlib import Path
 from conduit_local.core.errors import only_error
 from conduit_local.core.ids import TAG_WIDTH, base32_of, from_base32
 from conduit_local.core.ports import Clock
+from conduit_local.core.texts import Texts
 from conduit_local.store.catalog import SqliteCatalog
 from conduit_local.store.connection import StoreBroken, meaning, open_writer
 from conduit_local.store.ends import Ends, load_ends
 from conduit_local.store.idempotency import KeyBook
 from conduit_local.store.log import SqliteLog
 from conduit_local.store.migrate import migrate
-from conduit_local.store.pipelines import SpecReader
 from conduit_local.store.readers import Readers
 from conduit_local.store.room import Room
+from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
 
 
@@ -47,7 +48,7 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(settings: StoreSettings, clock: Clock, read_spec: SpecReader) -> AsyncIterator[Store]:
+async def open_store(settings: StoreSettings, clock: Clock, texts: Texts) -> AsyncIterator[Store]:
     """
     Open, migrate, serve, and close in the order that SQLite needs: readers before the writer.
 
@@ -58,13 +59,13 @@ async def open_store(settings: StoreSettings, clock: Clock, read_spec: SpecReade
     try:
         room = Room(settings.path, quota_bytes=settings.quota_bytes, min_free_bytes=settings.min_free_bytes)
 
-        def prepare(db: sqlite3.Connection) -> tuple[str, Ends, KeyBook]:
+        def prepare(db: sqlite3.Connection) -> tuple[str, Ends, KeyBook, Outbox]:
             migrate(db, settings.path)
             room.look(db, always=True)
-            return _tag(db, settings.tag), load_ends(db), KeyBook(db)
+            return _tag(db, settings.tag), load_ends(db), KeyBook(db), Outbox(db, clock)
 
         try:
-            tag, ends, book = await connection.call(prepare)
+            tag, ends, book, outbox = await connection.call(prepare)
             readers = await Readers.open(settings.path, settings.readers)
         except sqlite3.Error as error:
             raise meaning(error, f"open the store {settings.path}") from error
@@ -73,8 +74,8 @@ async def open_store(settings: StoreSettings, clock: Clock, read_spec: SpecReade
                 tasks.create_task(writer.run(), name="writer")
                 try:
                     yield Store(
-                        log=SqliteLog(writer, readers, clock, room, tag, ends, book),
-                        catalog=SqliteCatalog(writer, readers, read_spec),
+                        log=SqliteLog(writer, readers, clock, room, tag, ends, book, outbox),
+                        catalog=SqliteCatalog(writer, readers, texts, outbox),
                         writer=writer,
                     )
                 finally:

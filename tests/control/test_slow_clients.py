@@ -16,6 +16,7 @@ from conduit_local.engine.limits import Bucket
 from conduit_local.http.body import BodyReader
 from conduit_local.http.boundary import Boundary
 from conduit_local.http.guards import Guards
+from conduit_local.http.proxies import Proxies
 from conduit_local.http.router import Router
 from conduit_local.http.server import Listening, ServerSettings
 from conduit_local.http.server import listen as listen_on
@@ -97,7 +98,7 @@ async def control_in_this_process(folder: Path) -> AsyncIterator[Listening]:
         files = Configuration(folder, LoadedSettings(settings=Settings(), sources={}), engine, {})
         control = Control(engine, identity, files)
         router, guards = Router([control.api()], coded_error), Guards("127.0.0.1", ())
-        boundary = Boundary(router, engine.keys, guards, Bucket(1_000, 1), BodyReader(), engine.clock)
+        boundary = Boundary(router, engine.keys, guards, Bucket(1_000, 1), BodyReader(), engine.clock, Proxies())
         async with listen_on(boundary, ServerSettings(port=0)) as listening:
             yield listening
             control.streams.end()

@@ -16,6 +16,7 @@ ROUTE = {
     "message": NOTHING,
     "attempt": NUMBER,
     "retry_s": NOTHING,
+    "paused": YES_NO,
     "retiring": YES_NO,
     "errors_per_minute": NUMBER,
     "last_written_at": TEXT,

@@ -41,7 +41,7 @@ def destination(tmp_path: Path, kind: dict[str, str]) -> Iterator[tuple[Destinat
     with ThreadPoolExecutor(2) as threads:
         maker = DestinationMaker(tmp_path, (), threads)
         spec = DESTINATIONS[kind["type"]].model_validate(kind)
-        yield maker.make(maker.parse(spec.model_dump_json())), lambda: objects_below(tmp_path / "out")
+        yield maker.make(spec), lambda: objects_below(tmp_path / "out")
 
 
 def expected(kind: dict[str, str], lines: Sequence[bytes]) -> bytes:

@@ -209,7 +209,8 @@ async def test_flush_delivers_what_is_pending_and_changes_no_state(tmp_path: Pat
         live = engine.topology.find("orders")
         await until(lambda: not live.runs)
         assert live.pipeline.state is (State.PAUSED if paused else State.ACTIVE)
-        found, _, lines = await engine.queries.run(run.id, 100)
+        found, _ = await engine.runs.find(run.id)
+        lines = await engine.queries.run_lines(found, 100)
         assert found.state is RunState.SUCCESS
         assert found.trigger is Trigger.MANUAL
         if paused:
@@ -229,7 +230,7 @@ async def test_a_flush_ends_where_it_began_while_events_go_on_arriving(tmp_path:
         live = engine.topology.find("orders")
         await until(lambda: not live.runs)
         assert live.slowest_cursor == 30
-        assert [(await engine.queries.run(run.id, 1))[0].rows for run in (first, second)] == [15, 15]
+        assert [(await engine.runs.find(run.id))[0].rows for run in (first, second)] == [15, 15]
         assert names(tmp_path / "out") == [
             "orders/000000000001-000000000010.jsonl",
             "orders/000000000011-000000000015.jsonl",

@@ -173,7 +173,7 @@ class Orders(RuleBasedStateMachine):
         if wait:
             self.do(until(lambda: run.number not in {one.number for one in self.live.runs}))
             assert self.live.slowest_cursor >= run.through_seq
-            assert self.do(self.engine.queries.run(run.id, 1))[0].state is RunState.SUCCESS
+            assert self.do(self.engine.runs.find(run.id))[0].state is RunState.SUCCESS
 
     @precondition(lambda self: self.told == "drain")
     @rule()

@@ -9,7 +9,7 @@ import pytest
 from conduit_local.core.batch import Written
 from conduit_local.core.errors import DestinationUnavailable, StoreUnavailable
 from conduit_local.core.pipeline import Health, State
-from conduit_local.core.ports import Destination
+from conduit_local.core.ports import Destination, ObjectContent
 from conduit_local.core.problems import Problem
 from conduit_local.core.run import RunState
 from conduit_local.core.spec import DestinationSpec, PipelineSpec
@@ -48,6 +48,9 @@ class Flaky:
                 raise ZeroDivisionError("a bug")
         return await self._real.write(key, parts)
 
+    async def read(self, key: str) -> ObjectContent | None:
+        return await self._real.read(key)
+
     async def close(self) -> None:
         await self._real.close()
 
@@ -62,8 +65,8 @@ class FlakyMaker:
     def make(self, spec: DestinationSpec) -> Destination:
         return Flaky(self._maker.make(spec), self._plan)
 
-    def parse(self, text: str) -> DestinationSpec:
-        return self._maker.parse(text)
+    def missing(self, spec: PipelineSpec) -> str | None:
+        return self._maker.missing(spec)
 
     def refused_to_apis(self, spec: PipelineSpec) -> list[Problem]:
         return self._maker.refused_to_apis(spec)
@@ -81,7 +84,7 @@ async def test_a_batch_is_tried_again_until_it_lands_once(tmp_path: Path) -> Non
         assert (live.health, live.routes["files"].failed) == (Health.OK, 6)
         runs = await engine.queries.runs("orders", before=None, limit=10)
         assert {run.state for run, _ in runs} == {RunState.SUCCESS}
-        _, _, lines = await engine.queries.run(runs[-1][0].id, 100)
+        lines = await engine.queries.run_lines(runs[-1][0], 100)
         assert [line.level for line in lines].count("ERROR") >= 3
 
 
@@ -191,7 +194,7 @@ async def test_a_batch_left_open_by_a_stop_is_repeated_where_it_was_meant_to_go(
         assert ledgers(engine, "orders") == {"files": (20, 20, 0)}
 
 
-@pytest.mark.parametrize("method", ["open_batch", "close_batch", "note_attempt", "finish_run", "set_state"])
+@pytest.mark.parametrize("method", ["open_batch", "close_batch", "note_attempt", "keep_run", "set_state"])
 async def test_a_store_that_fails_for_a_while_holds_up_and_breaks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

@@ -349,7 +349,7 @@ def test_s0_9_a_pipeline_is_made_with_its_resolved_values(appliance: Appliance) 
             "invalid_request",
             "destinations[0].path",
         ),
-        ({"name": "n", "schedule": "* * * * *"}, 400, "invalid_request", "no schedules yet"),
+        ({"name": "n", "schedule": "* * * * * *"}, 400, "invalid_request", "five fields"),
         ({"name": "n", "colour": 1}, 400, "invalid_request", "colour: unknown field"),
         ([], 400, "invalid_request", "must be a JSON object"),
     ],

@@ -3,7 +3,7 @@ A migration that is killed at its n-th effect, for every n; in a process that is
 
     python -m tests.store.migrating OLD FOLDER
 
-`OLD` holds a database of schema version 1. A process without threads copies it and forks a child for each n, which
+`OLD` holds a database of the newest version. A process without threads copies it and forks a child for each n, which
 ends at its n-th effect (a statement, an fsync, a rename, …), once just before it and once just after.
 """
 
@@ -20,14 +20,15 @@ from tests.crash.fuse import Fuse
 from tests.crash.simulation import in_child
 
 CRASHED = 9
+LAST = module.steps()[-1][0]
 TWO_MORE = [
-    (2, "ALTER TABLE keys ADD COLUMN note TEXT;\nCREATE TABLE two (x);\n"),
-    (3, "CREATE TABLE three (x);\nINSERT INTO three SELECT position FROM chunks;\n"),
+    (LAST + 1, "ALTER TABLE keys ADD COLUMN note TEXT;\nCREATE TABLE two (x);\n"),
+    (LAST + 2, "CREATE TABLE three (x);\nINSERT INTO three SELECT position FROM chunks;\n"),
 ]
 
 
 def bring_up(folder: Path, fuse: Fuse | None) -> None:
-    """Migrate to version 3."""
+    """Migrate to two versions behind the last."""
     known = module.steps()
     module.steps = lambda: [*known, *TWO_MORE]
     if fuse is not None:
@@ -49,7 +50,11 @@ def wrong(path: Path, versions: set[int]) -> str | None:
             return "is damaged"
     if version not in versions:
         return f"has version {version}"
-    if ("two" in tables, "three" in tables, rows) != (version >= 2, version >= 3, 1 if version >= 3 else None):
+    if ("two" in tables, "three" in tables, rows) != (
+        version > LAST,
+        version > LAST + 1,
+        1 if version > LAST + 1 else None,
+    ):
         return f"has half a step: version {version}, {sorted(tables)}, {rows}"
     return None if events == 3 else f"has {events} events"
 
@@ -61,14 +66,14 @@ def crash_at(old: Path, place: Path, number: int, *, after: bool) -> tuple[bool,
     code, said = in_child(lambda _: bring_up(place, fuse))
     if code not in {0, CRASHED}:
         return True, [f"failed by itself: {said}"]
-    path, copy = place / "conduit.db", place / "conduit.db.before-0003"
-    found = [f"after the crash it {text}" for text in [wrong(path, {1, 2, 3})] if text]
-    found += [f"the copy {text}" for text in [wrong(copy, {1}) if copy.exists() else None] if text]
+    path, copy = place / "conduit.db", place / f"conduit.db.before-{LAST + 2:04d}"
+    found = [f"after the crash it {text}" for text in [wrong(path, {LAST, LAST + 1, LAST + 2})] if text]
+    found += [f"the copy {text}" for text in [wrong(copy, {LAST}) if copy.exists() else None] if text]
     healed, words = in_child(lambda _: bring_up(place, None))
     if healed != 0:
         return True, [*found, f"the next start failed: {words}"]
-    found += [f"after the next start it {text}" for text in [wrong(path, {3})] if text]
-    found += [f"after the next start the copy {text}" for text in [wrong(copy, {1})] if text]
+    found += [f"after the next start it {text}" for text in [wrong(path, {LAST + 2})] if text]
+    found += [f"after the next start the copy {text}" for text in [wrong(copy, {LAST})] if text]
     return code == CRASHED, found
 
 

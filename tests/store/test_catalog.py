@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from conduit_local.core.batch import Batch, Written
+from conduit_local.core.catalog import BatchEnd
 from conduit_local.core.errors import Broken, NameTaken
 from conduit_local.core.keys import ApiKey, Scope, digest_of
 from conduit_local.core.pipeline import Pipeline, State
-from conduit_local.core.ports import BatchEnd
 from conduit_local.core.run import Run, RunLine, RunState, Trigger
 from conduit_local.store.store import Store
 from tests.making import add, numbered, pipeline, routes_of, spec, store_at
@@ -184,15 +184,16 @@ async def test_a_run_of_several_batches_adds_them_up_and_ends_when_told(tmp_path
                 trigger=Trigger.MANUAL,
                 state=RunState.RUNNING,
                 through_seq=20,
+                created_at_us=AT_US,
                 started_at_us=AT_US,
             )
         )
         first = await store.catalog.open_batch(batch(made, 1, 10, run=run.number), AT_US)
         second = await store.catalog.open_batch(batch(made, 11, 20, run=run.number), AT_US, end(first))
         await store.catalog.close_batch(end(second, 30))
-        assert [one.number for one in await store.catalog.running()] == [run.number]
-        await store.catalog.finish_run(replace(run, state=RunState.SUCCESS, finished_at_us=AT_US + 1))
-        assert await store.catalog.running() == []
+        assert [one.number for one in await store.catalog.under_way()] == [run.number]
+        await store.catalog.keep_run(replace(run, state=RunState.SUCCESS, finished_at_us=AT_US + 1))
+        assert await store.catalog.under_way() == []
         found = await store.catalog.run(run.number)
         assert found is not None
         assert (found.rows, found.batches, found.size_bytes, found.finished_at_us) == (20, 2, 40, AT_US + 1)
@@ -207,6 +208,7 @@ async def test_a_state_and_its_run_are_kept_together(tmp_path: Path) -> None:
             trigger=Trigger.DRAIN,
             state=RunState.RUNNING,
             through_seq=0,
+            created_at_us=AT_US,
             started_at_us=AT_US,
         )
         number = await store.catalog.set_state(replace(made, state=State.DRAINING, updated_at_us=AT_US), begins=drain)
@@ -215,7 +217,7 @@ async def test_a_state_and_its_run_are_kept_together(tmp_path: Path) -> None:
         await store.catalog.set_state(replace(made, state=State.STOPPED, updated_at_us=AT_US), ends=ended)
     async with store_at(tmp_path) as store:
         assert [one.state for one in await store.catalog.pipelines()] == [State.STOPPED]
-        assert await store.catalog.running() == []
+        assert await store.catalog.under_way() == []
 
 
 async def test_runs_are_paged_and_filtered(tmp_path: Path) -> None:
@@ -230,7 +232,7 @@ async def test_runs_are_paged_and_filtered(tmp_path: Path) -> None:
         assert [run.number for run in await store.catalog.runs(both, before=None, limit=3)] == [10, 9, 8]
         assert [run.number for run in await store.catalog.runs(both, before=8, limit=3)] == [7, 6, 5]
         assert [run.number for run in await store.catalog.runs([one.number], before=None, limit=2)] == [10, 8]
-        running = await store.catalog.runs(both, before=None, limit=10, state=RunState.RUNNING)
+        running = await store.catalog.runs(both, before=None, limit=10, states=[RunState.RUNNING])
         assert [run.number for run in running] == [10, 9]
         assert await store.catalog.runs(both, before=None, limit=10, trigger=Trigger.DRAIN) == []
         assert await store.catalog.runs([], before=None, limit=10) == []

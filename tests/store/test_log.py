@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conduit_local.core.errors import IdempotencyMismatch, StoreUnavailable
-from conduit_local.core.event import EventFilter
+from conduit_local.core.event import EventFilter, NewEvents, fingerprint_of
 from conduit_local.core.ports import Keyed
 from conduit_local.engine.clock import SteeredClock
 from conduit_local.store.append import MAX_GROUP_EVENTS
@@ -19,8 +19,9 @@ from conduit_local.store.chunks import MAX_CHUNK_EVENTS
 from tests.making import add, events, lines_of, numbered, store_at
 
 
-def keyed(key: str = "k", ref: str = "pl_8f3a", *, strict: bool = False) -> Keyed:
-    return Keyed(key=key, pipeline_ref=ref, strict=strict)
+def keyed(key: str = "k", ref: str = "pl_8f3a", *, of: NewEvents | None = None) -> Keyed:
+    """`of`: the events that a strict key stands for."""
+    return Keyed(key=key, pipeline_ref=ref, fingerprint=fingerprint_of(of) if of is not None else None)
 
 
 async def test_events_are_numbered_from_one_without_gaps(tmp_path: Path) -> None:
@@ -234,15 +235,16 @@ async def test_a_strict_key_with_another_body_is_refused_and_nothing_is_kept(tmp
     async with store_at(tmp_path) as store:
         pipeline = await add(store)
         body = events('{"a":1}')
-        await store.log.append(pipeline, body, keyed(strict=True))
-        assert (await store.log.append(pipeline, body, keyed(strict=True))).replayed
+        await store.log.append(pipeline, body, keyed(of=body))
+        assert (await store.log.append(pipeline, body, keyed(of=body))).replayed
         for other in (events('{"a":2}'), events('{"a":1}', event_type="x"), events('{"a":1}', '{"a":1}')):
             with pytest.raises(IdempotencyMismatch, match="another body"):
-                await store.log.append(pipeline, other, keyed(strict=True))
+                await store.log.append(pipeline, other, keyed(of=other))
+        one, two = events('{"x":1}'), events('{"x":2}')
         together = await asyncio.gather(
-            store.log.append(pipeline, events('{"x":1}'), keyed("n", strict=True)),
-            store.log.append(pipeline, events('{"x":2}'), keyed("n", strict=True)),
-            store.log.append(pipeline, events('{"x":1}'), keyed("n", strict=True)),
+            store.log.append(pipeline, one, keyed("n", of=one)),
+            store.log.append(pipeline, two, keyed("n", of=two)),
+            store.log.append(pipeline, one, keyed("n", of=one)),
             store.log.append(pipeline, events('{"free":1}'), None),
             return_exceptions=True,
         )

@@ -8,11 +8,13 @@ import pytest
 from conduit_local.store import migrate as module
 from conduit_local.store.migrate import StoreTooNew, migrate, steps
 from conduit_local.store.verify import problems_of_store
+from tests.engines import engine_at, ledgers, objects_below, until_delivered
 from tests.making import add, numbered, store_at
 
+LAST = steps()[-1][0]
 TWO_MORE = [
-    (2, "-- a comment; with a semicolon\nALTER TABLE keys ADD COLUMN note TEXT;\nCREATE TABLE two (x);\n"),
-    (3, "CREATE TABLE three (x);\nCREATE TABLE three_b (x);\n"),
+    (LAST + 1, "-- a comment; with a semicolon\nALTER TABLE keys ADD COLUMN note TEXT;\nCREATE TABLE two (x);\n"),
+    (LAST + 2, "CREATE TABLE three (x);\nCREATE TABLE three_b (x);\n"),
 ]
 
 
@@ -52,7 +54,7 @@ async def test_an_old_database_is_brought_up_and_a_copy_is_kept(
         (pipeline,) = await store.catalog.pipelines()
         assert store.log.head(pipeline).seq == 3
     assert {"two", "three", "three_b"} <= {name for name, _ in schema(tmp_path / "conduit.db")}
-    copy = tmp_path / "conduit.db.before-0003"
+    copy = tmp_path / f"conduit.db.before-{LAST + 2:04d}"
     assert schema(copy) == before
     assert problems_of_store(copy) == []
 
@@ -90,8 +92,8 @@ async def test_killed_anywhere_in_a_step_the_next_start_goes_on(
         db.close()
     (version,) = open_raw(path).execute("PRAGMA user_version").fetchone()
     names = {name for name, _ in schema(path)}
-    assert ("two" in names) == (version >= 2)
-    assert ("three" in names) == ("three_b" in names) == (version >= 3)
+    assert ("two" in names) == (version > LAST)
+    assert ("three" in names) == ("three_b" in names) == (version > LAST + 1)
     async with store_at(tmp_path) as store:
         (pipeline,) = await store.catalog.pipelines()
         assert store.log.head(pipeline).seq == 3
@@ -125,3 +127,24 @@ def test_a_look_from_outside_finds_damage(tmp_path: Path) -> None:
 async def test_a_whole_store_passes_sqlites_own_check(tmp_path: Path) -> None:
     await make(tmp_path)
     assert problems_of_store(tmp_path / "conduit.db") == []
+
+
+async def test_a_database_of_version_1_opens_with_all_that_it_held(tmp_path: Path) -> None:
+    db = open_raw(tmp_path / "conduit.db")
+    db.executescript((Path(__file__).parent / "old" / "version_1.sql").read_text())
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    async with engine_at(tmp_path) as engine:
+        states = {live.pipeline.name: live.pipeline.state for live in engine.topology.live()}
+        assert states == {"orders": "active", "paused": "paused", "drained": "stopped"}
+        assert ledgers(engine, "orders") == {"files": (25, 25, 0)}
+        assert ledgers(engine, "paused") == {"files": (5, 0, 5), "archive": (5, 0, 5)}
+        runs = await engine.queries.runs(None, before=None, limit=100)
+        assert [run.rows for run, pipeline in runs if pipeline.name == "orders"] == [5, 10, 10]
+        assert all(run.created_at_us == run.started_at_us for run, _ in runs)
+        assert (await engine.ingest.accept("orders", numbered(0, 25), "key-1")).replayed
+        await engine.manage.resume("paused")
+        await until_delivered(engine, "paused")
+        newest = await engine.queries.runs(None, before=None, limit=1)
+        assert newest[0][0].number > max(run.number for run, _ in runs), "run numbers go on where they ended"
+    assert {"paused"} == {path.split("/")[0] for path in objects_below(tmp_path / "out")}

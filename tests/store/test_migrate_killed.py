@@ -10,11 +10,11 @@ import pytest
 
 from conduit_local.store import migrate
 from tests.making import add, numbered, store_at
-from tests.store.migrating import TWO_MORE, wrong
+from tests.store.migrating import LAST, TWO_MORE, wrong
 
 
 async def fill(folder: Path) -> None:
-    """A database of the first version, with three events."""
+    """A database of the newest version, with three events."""
     async with store_at(folder) as store:
         await store.log.append(await add(store), numbered(0, 3), None)
 
@@ -43,9 +43,9 @@ def test_killed_at_any_effect_a_migration_leaves_whole_steps_and_a_whole_copy(tm
 
 def test_a_copy_that_was_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(fill(tmp_path))
-    (tmp_path / ".conduit.db.before-0003.part").write_bytes(b"half a copy")
+    (tmp_path / f".conduit.db.before-{LAST + 2:04d}.part").write_bytes(b"half a copy")
     monkeypatch.setattr(migrate, "steps", lambda real=migrate.steps: [*real(), *TWO_MORE])
     asyncio.run(start(tmp_path))
-    assert wrong(tmp_path / "conduit.db", {3}) is None
-    assert wrong(tmp_path / "conduit.db.before-0003", {1}) is None
+    assert wrong(tmp_path / "conduit.db", {LAST + 2}) is None
+    assert wrong(tmp_path / f"conduit.db.before-{LAST + 2:04d}", {LAST}) is None
     assert not list(tmp_path.glob(".*"))

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from conduit_local.store import ends, idempotency, log, pipelines, runs
+from conduit_local.store import batches, ends, idempotency, log, pipelines, runs, webhooks
 from tests.making import store_at
 
-GROWING = ("chunks", "idempotency", "batches", "runs", "run_lines")
+GROWING = ("chunks", "idempotency", "batches", "runs", "run_lines", "tellings")
 HOT = {
     f"{module.__name__.rsplit('.', 1)[-1]}.{name}": statement
-    for module in (log, ends, runs, pipelines, idempotency)
+    for module in (log, ends, runs, batches, pipelines, idempotency, webhooks)
     for name, statement in vars(module).items()
     if isinstance(statement, str) and re.match(r"\s*(SELECT|UPDATE|DELETE)\b", statement)
 }
-PARTIAL = ("USING INDEX open_batches", "USING INDEX running_runs")
+PARTIAL = ("USING INDEX open_batches", "USING INDEX runs_under_way")
 """Indexes that hold only the few rows that are looked for."""
 MAY_SCAN = {
     # both follow an index or the primary key from one end, and stop early
@@ -46,4 +46,11 @@ async def test_a_statement_seeks(tmp_path: Path, name: str) -> None:
 
 
 def test_the_statements_that_matter_are_among_those_looked_at() -> None:
-    assert {"log._CHUNKS_AFTER", "log._CHUNK_AROUND", "ends._ENDS", "runs._RUNNING", "idempotency._LOOK_UP"} <= set(HOT)
+    assert {
+        "log._CHUNKS_AFTER",
+        "log._CHUNK_AROUND",
+        "ends._ENDS",
+        "runs._UNDER_WAY",
+        "webhooks._TAKE",
+        "idempotency._LOOK_UP",
+    } <= set(HOT)

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from conduit_local.core.keys import Scope
 from conduit_local.core.kinds import parse_spec, patched_spec
+from conduit_local.core.pipeline import Pipeline
 from conduit_local.dialects.s0 import wire
 from conduit_local.dialects.s0.errors import words
 from conduit_local.engine.engine import Engine
@@ -27,7 +28,7 @@ class Events:
         Source: S0.3, S0.4, S0.5. Errors: worded in `errors.py`.
         """
         ref, events, key = wire.decode_event(await call.body(wire.MAX_BODY_BYTES))
-        receipt = await self._engine.ingest.accept(ref, events, call.idempotency_key(key))
+        receipt = await self._engine.ingest.accept(ref, events, call.idempotency_key(key), call.client_address)
         return receipt_answer(wire.encode_receipt(receipt, self._engine.log.tag), replayed=receipt.replayed)
 
     async def list_events(self, call: Call) -> web.Response:
@@ -61,19 +62,22 @@ class Pipelines:
         """`POST /v1/pipelines`: 201 with the pipeline as `GET` shows it. Source: S0.9."""
         document = wire.decode_configuration(await call.body(wire.MAX_BODY_BYTES))
         pipeline = await self._engine.manage.create(parse_spec(document, self._engine.spec_model))
-        return json_answer(wire.encode_pipeline(pipeline), 201)
+        return _answer(pipeline, 201)
 
     async def get_pipeline(self, call: Call) -> web.Response:
         """`GET /v1/pipelines/{id}`. Source: S0.7."""
-        return json_answer(wire.encode_pipeline(self._engine.topology.find(call.params["id"]).pipeline))
+        return _answer(self._engine.topology.find(call.params["id"]).pipeline)
 
     async def patch_pipeline(self, call: Call) -> web.Response:
         """`PATCH /v1/pipelines/{id}`: name, batch size, status. Source: S0.9."""
         changes, status = wire.decode_change(await call.body(wire.MAX_BODY_BYTES))
         engine, ref = self._engine, call.params["id"]
         pipeline = engine.topology.find(ref).pipeline
+        pipeline.require_match(call.if_match())
         if changes:
-            pipeline = await engine.manage.change(ref, lambda spec: patched_spec(spec, changes, engine.spec_model))
+            pipeline = await engine.manage.change(
+                ref, lambda spec: patched_spec(spec, changes, engine.spec_model), expects=call.if_match()
+            )
         match status:
             case "active":
                 pipeline = await engine.manage.resume(pipeline.id)
@@ -81,12 +85,16 @@ class Pipelines:
                 pipeline = await engine.manage.pause(pipeline.id)
             case "draining":
                 pipeline = await engine.manage.drain(pipeline.id)
-        return json_answer(wire.encode_pipeline(pipeline))
+        return _answer(pipeline)
 
     async def delete_pipeline(self, call: Call) -> web.Response:
         """`DELETE /v1/pipelines/{id}`: accepted events are still delivered, no new ones are taken. Source: S0.8."""
         pipeline = await self._engine.manage.delete(call.params["id"])
         return json_answer({"id": pipeline.id, "deleted": True})
+
+
+def _answer(pipeline: Pipeline, status: int = 200) -> web.Response:
+    return json_answer(wire.encode_pipeline(pipeline), status, {"ETag": pipeline.etag})
 
 
 def api(engine: Engine) -> Api:

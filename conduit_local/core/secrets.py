@@ -1,0 +1,210 @@
+"""
+Secrets inside configurations: shown as `[redacted]` unless somebody says what else is wanted.
+
+A field of type `Secret` (text) or `SecretMap` (a whole mapping) keeps its value out of every dump, log and traceback by
+default. Two contexts of pydantic's serialization ask for more: `REVEAL` for the value itself, which never leaves the
+process, and `sealing(…)` for what may be kept on disk. Read back with `opening(…)`; where the key for that is missing,
+the field stays sealed: it can be kept and moved, but not used.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+REDACTED = "[redacted]"
+SEALED = "sealed:v1:"
+"""What a sealed value begins with."""
+MAX_LENGTH = 65_536
+
+REVEAL: dict[str, Any] = {"reveal": True}
+"""Context for a dump that holds the secrets themselves."""
+
+Seal = Callable[[str], str]
+Open = Callable[[str], str | None]
+
+_TELLING = re.compile(
+    r"secret|passw|passphrase|token|api_?key|private_?key|access_?key|credential|authorization|dsn|connection_string"
+    r"|(^|_)(key|pat|auth|pwd|pin|cert)(_|$)",
+    re.IGNORECASE,
+)
+_PUBLIC = re.compile(r"(^|_)(public_?key|key_?id|token_?url|type)$", re.IGNORECASE)
+
+
+def sealing(seal: Seal) -> dict[str, Any]:
+    """Context for a dump whose secrets are sealed."""
+    return {"seal": seal}
+
+
+def opening(unseal: Open) -> dict[str, Any]:
+    """Context for reading what was dumped so, or with `REVEAL`; `unseal` answers None where the key is missing."""
+    return {"open": unseal}
+
+
+AS_DUMPED = opening(lambda _sealed: None)
+"""Context for reading back, in this process, what was dumped with `REVEAL`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A value that is open, or sealed under a key that is not here."""
+
+    text: str | None
+    """The value: text, or JSON."""
+    sealed: str | None = None
+
+    said: ClassVar[str] = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the value can be used."""
+        return self.text is not None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({REDACTED})"
+
+    __str__ = __repr__
+
+    @classmethod
+    def _from_text(cls, text: str, context: Mapping[str, Any]) -> Self:
+        unseal = context.get("open")
+        if not text.startswith(SEALED):
+            return cls(text)
+        if unseal is None:
+            raise ValueError(f"must not begin with {SEALED}")
+        opened = unseal(text)
+        return cls(None, text) if opened is None else cls(opened)
+
+    def _dumped(self, context: Mapping[str, Any]) -> Any:
+        if "seal" in context:
+            return self.sealed if self.text is None else context["seal"](self.text)
+        if "reveal" in context:
+            return self.sealed if self.text is None else self._value()
+        return self._redacted()
+
+    def _value(self) -> Any:
+        return self.text
+
+    def _redacted(self) -> Any:
+        return REDACTED if self.text != "" else ""
+
+
+class Secret(_Kept):
+    """A secret text, at most 65,536 characters."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: object, info: core_schema.ValidationInfo) -> "Secret":
+            if isinstance(value, Secret):
+                return value
+            if not isinstance(value, str) or len(value) > MAX_LENGTH:
+                raise ValueError(f"must be text of at most {MAX_LENGTH:,} characters")
+            return cls._from_text(value, info.context or {})
+
+        return core_schema.with_info_plain_validator_function(read, serialization=_serialization())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "format": "password", "description": f"A secret; reads `{REDACTED}`."}
+
+
+class SecretMap(_Kept):
+    """A mapping that is sealed whole; shown with each value redacted whose name tells of a secret."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> "SecretMap":
+        """A mapping of JSON values. Raises: ValueError when it is too large."""
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if len(text) > MAX_LENGTH:
+            raise ValueError(f"must be at most {MAX_LENGTH:,} characters as JSON")
+        return cls(text)
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The mapping; empty where it is sealed."""
+        return dict(json.loads(self.text)) if self.text is not None else {}
+
+    def _value(self) -> Any:
+        return self.value
+
+    def _redacted(self) -> Any:
+        return REDACTED if self.text is None else redacted(self.value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: object, info: core_schema.ValidationInfo) -> "SecretMap":
+            context = info.context or {}
+            if isinstance(value, SecretMap):
+                return value
+            if isinstance(value, str) and "open" in context:
+                return cls._from_text(value, context)
+            if not isinstance(value, Mapping):
+                raise ValueError("must be a mapping")
+            return cls.of(value)
+
+        return core_schema.with_info_plain_validator_function(read, serialization=_serialization())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "object", "description": f"Kept sealed; secrets in it read `{REDACTED}`."}
+
+
+def _serialization() -> core_schema.SerSchema:
+    def write(value: _Kept, info: core_schema.SerializationInfo) -> Any:
+        return value._dumped(info.context or {})
+
+    return core_schema.plain_serializer_function_ser_schema(write, info_arg=True, when_used="always")
+
+
+def redacted(value: Any, name: str = "", below: bool = False) -> Any:
+    """
+    `value` (JSON) with every secret replaced: what stands under a telling name, and all texts below `params` of an
+    `authentication`.
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: redacted(inner, key, below or (name == "authentication" and key == "params"))
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [redacted(inner, name, below) for inner in value]
+    telling = below or (_TELLING.search(name) and not _PUBLIC.search(name))
+    return REDACTED if telling and value not in (None, "") and not isinstance(value, bool) else value
+
+
+def with_kept_secrets(new: Any, shown: Any, kept: Any) -> Any:
+    """
+    `new` with the old value wherever it sends back what was shown of a secret, or an empty text for one (S3.3).
+
+    `shown` and `kept` are the old document, redacted and revealed; both may have more than `new`.
+    """
+    if isinstance(new, str) and shown == REDACTED and new in {"", REDACTED}:
+        return kept
+    if isinstance(new, Mapping) and isinstance(shown, Mapping) and isinstance(kept, Mapping):
+        return {key: with_kept_secrets(inner, shown.get(key), kept.get(key)) for key, inner in new.items()}
+    if isinstance(new, list) and isinstance(shown, list) and isinstance(kept, list):
+        return [with_kept_secrets(inner, *_same_in(inner, place, shown, kept)) for place, inner in enumerate(new)]
+    return new
+
+
+def _same_in(item: Any, place: int, shown: list[Any], kept: list[Any]) -> tuple[Any, Any]:
+    """The old item that `item` is a new version of: of the same name where it has one, else in the same place."""
+    name = item.get("name") if isinstance(item, Mapping) else None
+    for before, whole in zip(shown, kept, strict=True):
+        if name and isinstance(before, Mapping) and before.get("name") == name:
+            return before, whole
+    return (shown[place], kept[place]) if not name and place < len(shown) else (None, None)
+
+
+def locked_in(model: Any) -> bool:
+    """Whether a component holds a secret that is sealed under a key that is not here."""
+    return any(isinstance(value, _Kept) and not value.is_open for _, value in model)

@@ -1,0 +1,158 @@
+"""
+Webhooks: who wants to be told of what, and each telling.
+
+Signed as Standard Webhooks has it: `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`, keyed with the
+bytes behind `whsec_`. Source: S2.6, S2.7; standardwebhooks.com.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from conduit_local.core.ids import delivery_id
+from conduit_local.core.pipeline import Pipeline, PipelineNumber
+from conduit_local.core.secrets import Secret
+from conduit_local.core.times import rfc3339
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of secrets, not one of them
+MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
+
+
+class NoticeKind(StrEnum):
+    """What there is to tell (S2.7)."""
+
+    CREATED = "pipeline.created"
+    DELETED = "pipeline.deleted"
+    STARTED = "pipeline.started"
+    PAUSED = "pipeline.paused"
+    RESUMED = "pipeline.resumed"
+    STOPPED = "pipeline.stopped"
+    INGESTED = "pipeline.ingested"
+    TRANSFORMED = "pipeline.transformed"
+    WRITTEN = "pipeline.written"
+    FAILED = "pipeline.failed"
+
+    @property
+    def coalesces(self) -> bool:
+        """Whether one that waits takes the next one in: those that come with the events, not with orders."""
+        return self in {NoticeKind.INGESTED, NoticeKind.WRITTEN}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """
+    Something that happened to a pipeline.
+
+    Shape: `count` events from `first_seq` to `last_seq`, 0 where it is not about events; `more` is JSON.
+    """
+
+    kind: NoticeKind
+    pipeline: PipelineNumber
+    pipeline_id: str
+    pipeline_name: str
+    at_us: int
+    route: str = ""
+    first_seq: int = 0
+    last_seq: int = 0
+    count: int = 0
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def notice_of(kind: NoticeKind, pipeline: Pipeline, at_us: int, **more: Any) -> Notice:
+    """A notice about the pipeline itself."""
+    return Notice(
+        kind=kind,
+        pipeline=pipeline.number,
+        pipeline_id=pipeline.id,
+        pipeline_name=pipeline.name,
+        at_us=at_us,
+        more=more,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Webhook:
+    """A subscription."""
+
+    id: str
+    url: str
+    kinds: frozenset[NoticeKind]
+    secret: Secret
+    created_at_us: int
+
+
+class TellingState(StrEnum):
+    """How far a telling is."""
+
+    WAITING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """One notice on its way to one webhook."""
+
+    number: int
+    webhook: str
+    notice: Notice
+    state: TellingState
+    attempts: int
+    made_us: int
+    """When it was made, in steady time: it is given up 24 hours later."""
+    due_us: int
+    """When the next attempt is due, in steady time."""
+    attempted_at_us: int | None = None
+    ended_at_us: int | None = None
+    status: int | None = None
+    """What the receiver answered last."""
+    error: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The public id, and the `webhook-id`: the same in every attempt, so that receivers can tell repeats."""
+        return delivery_id(self.number)
+
+
+def body_of(telling: Telling, event_range: tuple[str, str] | None) -> bytes:
+    """What is sent: `{type, timestamp, data: {pipeline: {id, name}, …}}`; the same bytes in every attempt."""
+    notice = telling.notice
+    data: dict[str, Any] = {"pipeline": {"id": notice.pipeline_id, "name": notice.pipeline_name}}
+    if event_range is not None:
+        data |= {"count": notice.count, "first_event_id": event_range[0], "last_event_id": event_range[1]}
+    data |= notice.more
+    document = {"type": notice.kind, "timestamp": rfc3339(notice.at_us), "data": data}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def new_signing_secret(random: bytes) -> str:
+    """A signing secret out of 24 to 64 random bytes."""
+    return SECRET_PREFIX + base64.b64encode(random).decode()
+
+
+def check_signing_secret(secret: str) -> str:
+    """The secret itself. Raises: ValueError unless it is `whsec_` and the base64 of 24 to 64 bytes."""
+    try:
+        size = len(_key_of(secret))
+    except (ValueError, binascii.Error):
+        size = 0
+    if not secret.startswith(SECRET_PREFIX) or not MIN_SECRET_BYTES <= size <= MAX_SECRET_BYTES:
+        raise ValueError(f"must be {SECRET_PREFIX} and the base64 of {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes")
+    return secret
+
+
+def signature_of(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:
+    """The value of `webhook-signature`."""
+    signed = f"{message_id}.{timestamp_s}.".encode() + body
+    digest = hmac.new(_key_of(secret), signed, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def _key_of(secret: str) -> bytes:
+    return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)

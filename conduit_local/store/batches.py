@@ -1,0 +1,154 @@
+"""The catalog's batches: the intents, and what became of them."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from conduit_local.core.batch import Batch
+from conduit_local.core.catalog import BatchEnd
+from conduit_local.core.pipeline import PipelineNumber
+from conduit_local.core.run import Run, RunLine, RunState, Trigger
+from conduit_local.core.webhook import Notice
+from conduit_local.store.connection import StoreBroken
+from conduit_local.store.readers import Readers
+from conduit_local.store.runs import insert_line, insert_run
+from conduit_local.store.webhooks import Outbox
+from conduit_local.store.writer import Writer
+
+_BATCH_COLUMNS = "number, pipeline, route, run, first_seq, last_seq, key, destination, attempt"
+_INSERT_BATCH = (
+    "INSERT INTO batches (pipeline, route, run, first_seq, last_seq, key, destination, attempt, opened_at_us)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
+)
+_CLOSE_BATCH = (
+    "UPDATE batches SET closed_at_us = ?, place = ?, size_bytes = ?, attempt = ?"
+    " WHERE number = ? AND closed_at_us IS NULL"
+)
+_MOVE_CURSOR = "UPDATE routes SET cursor = ?, delivered = delivered + ? WHERE pipeline = ? AND name = ? AND cursor = ?"
+_OPEN_BATCHES = f"SELECT {_BATCH_COLUMNS} FROM batches WHERE closed_at_us IS NULL ORDER BY number"
+_BATCH_OF = (
+    f"SELECT {_BATCH_COLUMNS}, closed_at_us FROM batches"
+    " WHERE pipeline = ? AND route = ? AND last_seq >= ? ORDER BY last_seq LIMIT 1"
+)
+_NOTE_BATCH = "UPDATE batches SET attempt = ? WHERE number = ?"
+
+_ADD_TO_RUN = (
+    "UPDATE runs SET rows = rows + ?, size_bytes = size_bytes + ?, batches = batches + 1, attempts = attempts + 1,"
+    " object_key = ?, error = NULL WHERE number = ?"
+)
+_END_STREAM_RUN = "UPDATE runs SET state = 'success', finished_at_us = ? WHERE number = ? AND trigger = 'stream'"
+_NOTE_RUN = "UPDATE runs SET attempts = attempts + 1, error = ? WHERE number = ?"
+_BATCHES_OF = f"SELECT {_BATCH_COLUMNS} FROM batches WHERE run = ? AND closed_at_us IS NOT NULL ORDER BY number"
+
+
+class BatchTable:
+    """Batches; the third part of the catalog."""
+
+    _writer: Writer
+    _readers: Readers
+    _outbox: Outbox
+
+    async def open_batch(self, batch: Batch, at_us: int, closing: BatchEnd | None = None) -> Batch:
+        """`Catalog.open_batch`: one commit a batch once a route is under way."""
+
+        def intend(db: sqlite3.Connection) -> Batch:
+            if closing is not None:
+                self._close(db, closing)
+            run = batch.run or insert_run(
+                db,
+                Run(
+                    number=0,
+                    pipeline=batch.pipeline,
+                    trigger=Trigger.STREAM,
+                    state=RunState.RUNNING,
+                    route=batch.route,
+                    through_seq=batch.last_seq,
+                    created_at_us=at_us,
+                    started_at_us=at_us,
+                    object_key=batch.key,
+                ),
+            )
+            (number,) = db.execute(
+                _INSERT_BATCH,
+                (
+                    batch.pipeline,
+                    batch.route,
+                    run,
+                    batch.first_seq,
+                    batch.last_seq,
+                    batch.key,
+                    batch.destination,
+                    batch.attempt,
+                    at_us,
+                ),
+            ).fetchone()
+            return replace(batch, number=number, run=run)
+
+        return await self._writer.call(intend)
+
+    async def close_batch(self, end: BatchEnd) -> None:
+        """`Catalog.close_batch`."""
+        await self._writer.call(lambda db: self._close(db, end))
+
+    async def open_batches(self) -> list[Batch]:
+        """`Catalog.open_batches`."""
+        rows = await self._readers.call(lambda db: db.execute(_OPEN_BATCHES).fetchall())
+        return [_batch(row) for row in rows]
+
+    async def note_attempt(self, batch: Batch, error: str, line: RunLine, tells: Notice | None = None) -> None:
+        """`Catalog.note_attempt`."""
+
+        def note(db: sqlite3.Connection) -> None:
+            db.execute(_NOTE_BATCH, (batch.attempt, batch.number))
+            db.execute(_NOTE_RUN, (error, batch.run))
+            insert_line(db, batch.run, line)
+            if tells is not None:
+                self._outbox.post(db, tells)
+
+        await self._writer.call(note)
+
+    async def batches_of(self, run: int) -> list[Batch]:
+        """`Catalog.batches_of`."""
+        rows = await self._readers.call(lambda db: db.execute(_BATCHES_OF, (run,)).fetchall())
+        return [_batch(row) for row in rows]
+
+    async def batch_of(self, pipeline: PipelineNumber, route: str, seq: int) -> tuple[Batch, int | None] | None:
+        """`Catalog.batch_of`."""
+        row = await self._readers.call(lambda db: db.execute(_BATCH_OF, (pipeline, route, seq)).fetchone())
+        if row is None or row[4] > seq:
+            return None
+        return _batch(row[:-1]), row[-1]
+
+    def _close(self, db: sqlite3.Connection, end: BatchEnd) -> None:
+        batch, written = end.batch, end.written
+        closed = db.execute(
+            _CLOSE_BATCH, (end.at_us, written.place, written.size_bytes, batch.attempt, batch.number)
+        ).rowcount
+        moved = db.execute(
+            _MOVE_CURSOR, (batch.last_seq, batch.count, batch.pipeline, batch.route, batch.first_seq - 1)
+        ).rowcount
+        if (closed, moved) != (1, 1):
+            raise StoreBroken(
+                f"close batch {batch.number} ({batch.first_seq}-{batch.last_seq}): the cursor stands elsewhere"
+            )
+        db.execute(_ADD_TO_RUN, (batch.count, written.size_bytes, batch.key, batch.run))
+        db.execute(_END_STREAM_RUN, (end.at_us, batch.run))
+        insert_line(db, batch.run, end.line)
+        if end.tells is not None:
+            self._outbox.post(db, end.tells)
+
+
+def _batch(row: Sequence[Any]) -> Batch:
+    number, pipeline, route, run, first_seq, last_seq, key, destination, attempt = row
+    return Batch(
+        number=number,
+        pipeline=PipelineNumber(pipeline),
+        route=route,
+        run=run,
+        first_seq=first_seq,
+        last_seq=last_seq,
+        key=key,
+        destination=destination,
+        attempt=attempt,
+    )
