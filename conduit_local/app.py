@@ -154,7 +154,7 @@ async def _serve(
         durability=settings.durability,
     )
     control = Control(engine, identity, configuration)
-    apis = [s0.api(engine), control.api()]
+    apis = [*(one.api(engine) for one in (s0,)), control.api()]
     apis.append(docs_api(apis, title="conduit-local", version=__version__, base_url=start.environment.get("BASE_URL")))
     boundary = Boundary(
         Router(apis, coded_error),
@@ -246,6 +246,7 @@ def _engine_settings(settings: Settings) -> EngineSettings:
         keys_required=settings.auth == "required",
         kept=Kept(age_s=kept.age, size_bytes=kept.size, runs=kept.runs),
         batches_in_memory=settings.delivery.batches_in_memory,
+        webhook_timeout_s=settings.delivery.webhook_timeout,
         grace_s=settings.grace,
     )
 

@@ -7,6 +7,7 @@ import time
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from textwrap import indent
 from typing import IO
 
 from conduit_local.core.plain import plain, plain_lines
@@ -16,14 +17,17 @@ _KEPT_FILES = 3
 
 
 class _Text(logging.Formatter):
-    """`2026-06-21T14:09:33.120Z INFO  orders 100 rows …`; tracebacks follow on lines of their own."""
+    """
+    `2026-06-21T14:09:33.120Z INFO  orders 100 rows …`; tracebacks follow, indented, so that none of their lines passes
+    for a record.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         pipeline = getattr(record, "pipeline", None)
         about = f"{pipeline}: " if pipeline else ""
         text = f"{_time(record)} {record.levelname:<7} {about}{plain(record.getMessage())}"
         if record.exc_info:
-            text += "\n" + plain_lines(self.formatException(record.exc_info))
+            text += "\n" + indent(plain_lines(self.formatException(record.exc_info)), "  ", lambda _: True)
         return text
 
 

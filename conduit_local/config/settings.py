@@ -83,6 +83,8 @@ class DeliverySettings(Part):
 
     threads: Annotated[int, Field(ge=1, le=64)] = 4
     batches_in_memory: Annotated[int, Field(ge=1, le=256)] = 8
+    webhook_timeout: Annotated[Duration, Field(ge=0.1, le=60)] = 15.0
+    """How long the receiver of a webhook may take to answer."""
 
 
 class StandIns(Part):

@@ -8,6 +8,8 @@ The control API: `/_local/`, for the CLI, the TUI, the client and the test kit; 
     records     events, runs, log lines
     keys        API keys
     wire        nouns to JSON
+    models      its shapes, and
+    docs        what the OpenAPI document says of it
     metrics     Prometheus
     test        the clock, only with `--testing`
 

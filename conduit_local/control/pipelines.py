@@ -100,4 +100,4 @@ class Pipelines:
 
     @staticmethod
     def _answer(pipeline: Pipeline, status: int = 200) -> web.Response:
-        return json_answer(wire.encode_pipeline(pipeline), status)
+        return json_answer(wire.encode_pipeline(pipeline), status, {"ETag": pipeline.etag})

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from conduit_local.control.docs import DOCS, ERRORS
 from conduit_local.control.keys import ApiKeys
 from conduit_local.control.metrics import Metrics
 from conduit_local.control.pipelines import Pipelines
@@ -120,7 +121,14 @@ class Control:
         if isinstance(self._engine.clock, SteeredClock):
             kit = TestKit(self._engine.clock)
             routes.append(_route("POST", "/_local/test/clock", kit.post_clock, Scope.ADMIN, _JSON))
-        return Api(name="control", prefixes=("/_local/", "/metrics"), routes=tuple(routes), words=coded_error)
+        return Api(
+            name="control",
+            prefixes=("/_local/", "/metrics"),
+            routes=tuple(routes),
+            words=coded_error,
+            about="Our own API, for the commands, the terminal UI and the client. It may grow fields.",
+            errors=ERRORS,
+        )
 
 
 def _route(
@@ -131,4 +139,5 @@ def _route(
     takes: tuple[str, ...] = (),
 ) -> Route:
     counted = method == "POST" and path.endswith("/events")  # people and tools that look on are never locked out
-    return Route(method=method, path=path, handler=handler, scope=scope, takes=takes, counted=counted)
+    doc = DOCS[method, path]
+    return Route(method=method, path=path, handler=handler, scope=scope, takes=takes, counted=counted, doc=doc)

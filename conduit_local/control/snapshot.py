@@ -83,7 +83,10 @@ def _pipeline(engine: Engine, live: LivePipeline, now_us: int, steady_us: int) -
         "id": pipeline.id,
         "uuid": pipeline.uuid,
         "name": pipeline.name,
+        "title": pipeline.spec.title,
         "state": pipeline.state,
+        "schedule": pipeline.spec.schedule,
+        "next_run_at": time_text(engine.scheduler.next_run_us(live)),
         "health": live.health,
         "message": trouble.message if trouble else None,
         "managed_by": pipeline.managed_by,
@@ -108,6 +111,7 @@ def _pipeline(engine: Engine, live: LivePipeline, now_us: int, steady_us: int) -
             }
             for run in live.runs
         ],
+        "runs_waiting": len(live.waiting),
         "destinations": routes,
     }
 

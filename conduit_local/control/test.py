@@ -11,6 +11,7 @@ from conduit_local.http.decode import decode_object
 
 _MAX_BODY_BYTES = 4_096
 _MAX_ADVANCE_S = 10 * 366 * 86_400
+_EARLIEST_US, _LATEST_US = parse_rfc3339("1970-01-01T00:00:00Z"), parse_rfc3339("9000-01-01T00:00:00Z")
 
 
 class TestKit:
@@ -47,6 +48,9 @@ def _time(moment: object) -> int | None:
     if moment is None:
         return None
     try:
-        return parse_rfc3339(str(moment))
+        now_us = parse_rfc3339(str(moment))
     except ValueError:
         raise refusal([Problem(path=("set",), message="must be a time like 2026-06-21T14:09:33Z")]) from None
+    if not _EARLIEST_US <= now_us <= _LATEST_US:
+        raise refusal([Problem(path=("set",), message="must lie in the years 1970 to 9000")])
+    return now_us

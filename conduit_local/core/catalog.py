@@ -131,8 +131,13 @@ class RunCatalog(Protocol):
         """Keep a new run; return it with its number."""
         ...
 
-    async def keep_run(self, run: Run, lines: Sequence[RunLine] = (), tells: Notice | None = None) -> None:
-        """Keep how far a run is (its state, end, times and error), with lines of its log."""
+    async def keep_run(
+        self, run: Run, lines: Sequence[RunLine] = (), tells: Notice | None = None, ends: Collection[str] = ()
+    ) -> None:
+        """
+        Keep how far a run is (its state, end, times and error), with lines of its log; these routes of its own end
+        with it, in the same commit.
+        """
         ...
 
     async def under_way(self) -> list[Run]:
@@ -172,6 +177,12 @@ class RunCatalog(Protocol):
 
     async def run_lines(self, number: int, limit: int) -> list[RunLine]:
         """The last `limit` lines of a run's log, the oldest first."""
+        ...
+
+    async def lines_of_runs(
+        self, pipeline: PipelineNumber, limit: int, levels: Sequence[str], since_us: int
+    ) -> list[tuple[int, RunLine]]:
+        """The last `limit` lines of these levels in the logs of a pipeline's runs, each with its run's number."""
         ...
 
     async def batches_of(self, run: int) -> list[Batch]:
@@ -222,8 +233,8 @@ class WebhookCatalog(Protocol):
         """Drop a webhook with all that it was, or was to be, told."""
         ...
 
-    def on_notice(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called, on the loop, when something is to be told. A hint: it may come before the commit."""
+    def on_notice(self, tell: Callable[[Collection[str]], None]) -> None:
+        """Have `tell` called, on the loop, after each commit that wrote down something, with those to be told."""
         ...
 
     async def take_due(self, webhook: str, now_us: int, limit: int) -> list[Telling]:
@@ -242,8 +253,18 @@ class WebhookCatalog(Protocol):
         """What a webhook was, or is to be, told, the newest first."""
         ...
 
-    async def telling(self, number: int) -> Telling | None:
-        """One telling."""
+    async def tell_again(self, webhook: str, number: int, now_us: int) -> Telling | None:
+        """
+        A telling of this webhook is due before all others of it, as if it was made now; None when there is no such
+        telling.
+        """
+        ...
+
+    async def give_up(self, webhook: str, made_before_us: int, at_us: int, error: str) -> int:
+        """
+        End what waits since `made_before_us` or longer as failed, for its last error, or `error` where it was never
+        attempted. Returns how many ended; call again until 0.
+        """
         ...
 
     async def prune_tellings(self, webhook: str, keep: int) -> int:

@@ -31,6 +31,7 @@ _SHALLOW_BYTES = 2 * MAX_DEPTH + 2
 """No JSON shorter than this can nest deeper than `MAX_DEPTH`."""
 _OPENING_BRACE = frozenset(b"{")
 _FIRST_BYTE = itemgetter(0)
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{}[]")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -122,7 +123,7 @@ def check_payload(payload: bytes) -> None:
         return
     if size > MAX_PAYLOAD_BYTES:
         raise PayloadTooLarge("payload exceeds the 256KB limit")
-    if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH and _depth(payload) > MAX_DEPTH:
+    if is_too_deep(payload):
         raise _invalid("payload", f"must not be nested more than {MAX_DEPTH} deep")
 
 
@@ -162,14 +163,28 @@ def many_events(events: Sequence[NewEvent], body: bytes) -> NewEvents:
             check_event_type(event_type)
         except InvalidRequest as error:
             raise _at(types.index(event_type), error) from None
+    return NewEvents(types, _checked(payloads, body))
+
+
+def many_records(records: Sequence[msgspec.Raw], event_type: str, body: bytes) -> NewEvents:
+    """
+    The bare payloads that `body` brought as events of one type, all or none.
+
+    Shape:  `event_type` is the caller's own, and not checked.
+    Raises: as `check_payload`, naming the place of the culprit.
+    """
+    return NewEvents([event_type] * len(records), _checked(list(map(bytes, records)), body))
+
+
+def _checked(payloads: list[bytes], body: bytes) -> list[bytes]:
     all_objects = _OPENING_BRACE.issuperset(map(_FIRST_BYTE, payloads))
     if not all_objects or max(map(len, payloads)) > _SHALLOW_BYTES:
         for place, payload in enumerate(payloads):
             if not all_objects or len(payload) > _SHALLOW_BYTES:
                 _check_payload_at(place, payload)
     if b"\n" in body or b"\r" in body:
-        payloads = [_on_one_line(payload) for payload in payloads]
-    return NewEvents(types, payloads)
+        return [_on_one_line(payload) for payload in payloads]
+    return payloads
 
 
 def _check_payload_at(place: int, payload: bytes) -> None:
@@ -192,15 +207,16 @@ def _on_one_line(payload: bytes) -> bytes:
     return payload
 
 
-def _depth(payload: bytes) -> int:
-    deepest = depth = 0
-    for byte in _STRING.sub(b"", payload):
-        if byte in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"}]":
-            depth -= 1
-    return deepest
+def is_too_deep(text: bytes) -> bool:
+    """Whether JSON (valid already) is nested more than 100 deep."""
+    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for byte in _STRING.sub(b"", text).translate(None, _NO_BRACKETS):
+        depth += 1 if byte in b"{[" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

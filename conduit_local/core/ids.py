@@ -121,20 +121,34 @@ def parse_run_uuid(tag: str, text: str) -> int | None:
 
 
 def part_uuid(owner: str, kind: str, name: str) -> str:
-    """The UUID of a part that has none of its own: version 5 below its owner's."""
-    return str(uuid.uuid5(uuid.UUID(owner), f"{kind}:{name}"))
+    """
+    The UUID of a part that has none of its own: version 5 below its owner's.
+
+    `uuid.uuid5` gives the same; by way of its objects that was a sixth of what a request with one record costs.
+    """
+    told = hashlib.sha1(_bytes_of(owner) + f"{kind}:{name}".encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(told[16], 16) & 3]
+    return f"{told[:8]}-{told[8:12]}-5{told[13:16]}-{variant}{told[17:20]}-{told[20:32]}"
 
 
-def delivery_id(number: int) -> str:
-    """A webhook delivery's id, which is also its `webhook-id`."""
-    return f"msg_{to_base32(number, 8)}"
+@lru_cache(maxsize=1024)
+def _bytes_of(text: str) -> bytes:
+    return uuid.UUID(text).bytes
+
+
+def delivery_id(webhook: str, number: int) -> str:
+    """
+    A webhook delivery's id, which is also its `webhook-id`: `msg_`, 8 characters of the webhook's own id, and the
+    number, which alone would come again from another store: receivers drop what they have seen.
+    """
+    return f"msg_{webhook[3:11]}{to_base32(number, 8)}"
 
 
 def parse_delivery_id(text: str) -> int | None:
     """The delivery's number, or None when `text` is not a delivery's id."""
-    if len(text) != 12 or not text.startswith("msg_"):
+    if len(text) != 20 or not text.startswith("msg_"):
         return None
     try:
-        return from_base32(text[4:])
+        return from_base32(text[4:]) % 32**8
     except ValueError:
         return None

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from conduit_local.core.names import check_name, check_public_id
 from conduit_local.core.problems import problems_of, refusal
-from conduit_local.core.secrets import AS_DUMPED, REVEAL, with_kept_secrets
+from conduit_local.core.secrets import REVEAL, as_dumped, with_kept_secrets
 from conduit_local.core.spec import Component, DestinationSpec, PipelineSpec
 
 _ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -65,7 +65,7 @@ def edited_spec(
     shown = document_of(spec)
     edited = edit(document_of(spec))
     whole = spec.model_dump(mode="json", serialize_as_any=True, context=REVEAL)
-    return parse_spec(with_kept_secrets(edited, shown, whole), model, AS_DUMPED)
+    return parse_spec(with_kept_secrets(edited, shown, whole), model, as_dumped(whole))
 
 
 def patched_spec(spec: PipelineSpec, changes: Mapping[str, Any], model: type[PipelineSpec]) -> PipelineSpec:

@@ -6,7 +6,8 @@ Three rules keep a distributed log possible behind `Log` later: no operation spa
 carries no truth, and nobody reads another part's memory.
 """
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,6 +106,10 @@ class Log(Protocol):
         """One event, or None when it is not, or no longer, on the log."""
         ...
 
+    async def received_since(self, pipelines: Sequence[Pipeline], since_us: int) -> dict[PipelineNumber, int]:
+        """How many events of each pipeline were received since then and are still kept; by a few seeks each."""
+        ...
+
     async def newest(
         self,
         pipelines: Sequence[PipelineNumber],
@@ -182,7 +187,12 @@ class ObjectContent:
     """An object's bytes, to be read in a thread, once. Shape: pieces of at most 1 MiB, `size_bytes` in all."""
 
     size_bytes: int
-    pieces: Iterator[bytes]
+    pieces: Generator[bytes, None, None]
+
+    def close(self) -> None:
+        """Let go of it; what a thread is reading just now lets go by itself, at its end."""
+        with suppress(ValueError):
+            self.pieces.close()
 
 
 class Destinations(Protocol):

@@ -31,9 +31,12 @@ def check_schedule(line: str) -> str:
 
 def next_tick(line: str, after_us: int) -> int | None:
     """The first time that the schedule names behind `after_us`; None when none comes within some decades."""
-    after = datetime.fromtimestamp(after_us // SECOND_US, UTC)
-    for tick in islice(_ticks(line, after), 1):
-        return int(tick.timestamp()) * SECOND_US
+    try:
+        after = datetime.fromtimestamp(after_us // SECOND_US, UTC)
+        for tick in islice(_ticks(line, after), 1):
+            return int(tick.timestamp()) * SECOND_US
+    except (OverflowError, ValueError):  # the calendar ends with the year 9999
+        return None
     return None
 
 

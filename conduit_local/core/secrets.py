@@ -9,13 +9,12 @@ the field stays sealed: it can be kept and moved, but not used.
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, SchemaSerializer, core_schema
 
 REDACTED = "[redacted]"
 SEALED = "sealed:v1:"
@@ -29,11 +28,15 @@ Seal = Callable[[str], str]
 Open = Callable[[str], str | None]
 
 _TELLING = re.compile(
-    r"secret|passw|passphrase|token|api_?key|private_?key|access_?key|credential|authorization|dsn|connection_string"
-    r"|(^|_)(key|pat|auth|pwd|pin|cert)(_|$)",
+    r"secret|passw|passphrase|token|api[_-]?key|private[_-]?key|access[_-]?key|credential|authenticat|authorization|dsn"
+    r"|connection[_-]?string|(^|[_-])(key|pat|auth|pwd|pin|cert)([_-]|$)",
     re.IGNORECASE,
 )
-_PUBLIC = re.compile(r"(^|_)(public_?key|key_?id|token_?url|type)$", re.IGNORECASE)
+_WHOLLY = re.compile(r"(secret|credential|password|token)s?", re.IGNORECASE)
+"""Names of mappings that hold nothing else."""
+_PUBLIC = re.compile(r"(^|[_-])(public[_-]?key|key[_-]?id|token[_-]?url|type)$", re.IGNORECASE)
+_WITH_PASSWORD = re.compile(r"://[^/?#\s@]*:[^/?#\s]+@")
+"""A URL like `postgres://user:password@host/db`, whatever it stands under."""
 
 
 def sealing(seal: Seal) -> dict[str, Any]:
@@ -46,19 +49,28 @@ def opening(unseal: Open) -> dict[str, Any]:
     return {"open": unseal}
 
 
-AS_DUMPED = opening(lambda _sealed: None)
-"""Context for reading back, in this process, what was dumped with `REVEAL`."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Kept:
-    """A value that is open, or sealed under a key that is not here."""
+    """
+    A value that is open, or sealed under a key that is not here.
 
-    text: str | None
-    """The value: text, or JSON."""
-    sealed: str | None = None
+    No dataclass on purpose: whoever encodes any dataclass by its fields would write the value down.
+    """
 
-    said: ClassVar[str] = ""
+    __slots__ = ("sealed", "text")
+
+    __pydantic_serializer__: ClassVar[SchemaSerializer]
+    """Used where a model is dumped with `serialize_as_any`, which asks the value instead of the field."""
+
+    def __init__(self, text: str | None, sealed: str | None = None) -> None:
+        """`text` is the value: text, or JSON."""
+        self.text: Final = text
+        self.sealed: Final = sealed
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and (self.text, self.sealed) == (other.text, other.sealed)
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.sealed))
 
     @property
     def is_open(self) -> bool:
@@ -145,7 +157,7 @@ class SecretMap(_Kept):
             context = info.context or {}
             if isinstance(value, SecretMap):
                 return value
-            if isinstance(value, str) and "open" in context:
+            if isinstance(value, str) and value.startswith(SEALED) and "open" in context:
                 return cls._from_text(value, context)
             if not isinstance(value, Mapping):
                 raise ValueError("must be a mapping")
@@ -165,20 +177,28 @@ def _serialization() -> core_schema.SerSchema:
     return core_schema.plain_serializer_function_ser_schema(write, info_arg=True, when_used="always")
 
 
+_Kept.__pydantic_serializer__ = SchemaSerializer(core_schema.any_schema(serialization=_serialization()))
+
+
 def redacted(value: Any, name: str = "", below: bool = False) -> Any:
     """
-    `value` (JSON) with every secret replaced: what stands under a telling name, and all texts below `params` of an
-    `authentication`.
+    `value` (JSON) with every secret replaced: what stands under a telling name, all below `params` of an
+    `authentication` or below `credentials` and their like, and URLs with a password in them.
     """
     if isinstance(value, Mapping):
+        below = below or bool(_WHOLLY.fullmatch(name))
         return {
             key: redacted(inner, key, below or (name == "authentication" and key == "params"))
             for key, inner in value.items()
         }
     if isinstance(value, list):
         return [redacted(inner, name, below) for inner in value]
-    telling = below or (_TELLING.search(name) and not _PUBLIC.search(name))
+    telling = below or (_TELLING.search(name) and not _PUBLIC.search(name)) or _has_password(value)
     return REDACTED if telling and value not in (None, "") and not isinstance(value, bool) else value
+
+
+def _has_password(value: object) -> bool:
+    return isinstance(value, str) and "@" in value and _WITH_PASSWORD.search(value) is not None
 
 
 def with_kept_secrets(new: Any, shown: Any, kept: Any) -> Any:
@@ -203,6 +223,33 @@ def _same_in(item: Any, place: int, shown: list[Any], kept: list[Any]) -> tuple[
         if name and isinstance(before, Mapping) and before.get("name") == name:
             return before, whole
     return (shown[place], kept[place]) if not name and place < len(shown) else (None, None)
+
+
+def as_dumped(document: Any) -> dict[str, Any]:
+    """Context for reading an edit of `document`, which was dumped with `REVEAL`: no other sealed text than its own."""
+    sealed = set(_sealed_in(document))
+
+    def unseal(text: str) -> None:
+        if text not in sealed:
+            raise ValueError(f"must not begin with {SEALED}")
+
+    return opening(unseal)
+
+
+def _sealed_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if value.startswith(SEALED):
+            yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _sealed_in(inner)
+
+
+def same_but_for_secrets(one: Any, other: Any) -> bool:
+    """Whether two components are of one kind and differ at most in what their secrets are."""
+    return type(one) is type(other) and all(
+        mine == theirs or isinstance(mine, _Kept) for (_, mine), (_, theirs) in zip(one, other, strict=True)
+    )
 
 
 def locked_in(model: Any) -> bool:

@@ -56,7 +56,8 @@ _ORIGIN = re.compile(
 )
 
 
-def _field_name(name: str | None) -> str | None:
+def check_field_name(name: str | None) -> str | None:
+    """The name itself. Raises: ValueError when it cannot be that of a field to add."""
     if name is not None and (not 0 < len(name) <= 64 or not is_visible(name)):
         raise ValueError("must be 1 to 64 visible characters")
     return name
@@ -163,9 +164,9 @@ class AccessSpec(Part):
 class EnrichSpec(Part):
     """What is added to each event's payload, unless it has a field of that name (S3.10)."""
 
-    timestamp_field: Annotated[str | None, AfterValidator(_field_name)] = None
+    timestamp_field: Annotated[str | None, AfterValidator(check_field_name)] = None
     """Gets the time of acceptance."""
-    ip_field: Annotated[str | None, AfterValidator(_field_name)] = None
+    ip_field: Annotated[str | None, AfterValidator(check_field_name)] = None
     """Gets the client's address."""
 
     @property

@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from conduit_local.core.ids import delivery_id
+from conduit_local.core.ids import delivery_id, event_id
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
 from conduit_local.core.secrets import Secret
 from conduit_local.core.times import rfc3339
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of secrets, not one of them
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
+GIVEN_UP_AFTER_S = 24 * 3_600
+"""How long a telling is tried (S2.7)."""
 
 
 class NoticeKind(StrEnum):
@@ -117,15 +119,27 @@ class Telling:
     @property
     def id(self) -> str:
         """The public id, and the `webhook-id`: the same in every attempt, so that receivers can tell repeats."""
-        return delivery_id(self.number)
+        return delivery_id(self.webhook, self.number)
 
 
-def body_of(telling: Telling, event_range: tuple[str, str] | None) -> bytes:
-    """What is sent: `{type, timestamp, data: {pipeline: {id, name}, …}}`; the same bytes in every attempt."""
+def gathered(before: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    """What two notices that become one have to say: numbers add up, of the rest the newer counts."""
+    return {
+        name: value + before[name] if isinstance(value, int) and isinstance(before.get(name), int) else value
+        for name, value in then.items()
+    }
+
+
+def body_of(telling: Telling, tag: str) -> bytes:
+    """
+    What is sent: `{type, timestamp, data: {pipeline: {id, name}, …}}`; the same bytes in every attempt. `tag` is the
+    store's.
+    """
     notice = telling.notice
     data: dict[str, Any] = {"pipeline": {"id": notice.pipeline_id, "name": notice.pipeline_name}}
-    if event_range is not None:
-        data |= {"count": notice.count, "first_event_id": event_range[0], "last_event_id": event_range[1]}
+    if notice.count:
+        first, last = (event_id(tag, notice.pipeline, seq) for seq in (notice.first_seq, notice.last_seq))
+        data |= {"count": notice.count, "first_event_id": first, "last_event_id": last}
     data |= notice.more
     document = {"type": notice.kind, "timestamp": rfc3339(notice.at_us), "data": data}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

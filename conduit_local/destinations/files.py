@@ -9,7 +9,8 @@ finds it. A file that is there with other content is never written over: the rou
 import asyncio
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,7 @@ from conduit_local.formats.compression import SUFFIXES, Compression, compress
 from conduit_local.formats.jsonl import Record, records
 
 _COMPARE_BYTES = 1 << 20
+_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not blocking: a pipe would never open
 _PERSON_MUST_ACT = {
     errno.EACCES,
     errno.EPERM,
@@ -96,8 +98,14 @@ class FilesDestination:
         place = self._root.joinpath(*folders, name)
         try:
             with _folder(self._root, folders, make=False) as folder:
-                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            return ObjectContent(size_bytes=os.fstat(fd).st_size, pieces=_pieces(fd))
+                fd = os.open(name, _TO_READ, dir_fd=folder)
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                os.close(fd)
+                raise OSError(errno.EISDIR, "something else stands where the file belongs")
+            pieces = _pieces(fd)
+            next(pieces)  # from here on the file is closed with it, also when nobody asks for a piece
+            return ObjectContent(size_bytes=found.st_size, pieces=pieces)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -128,9 +136,10 @@ def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-def _pieces(fd: int) -> Iterator[bytes]:
-    """The content of an open file, which is closed at its end, or when nobody reads on."""
+def _pieces(fd: int) -> Generator[bytes, None, None]:
+    """Nothing, then the content of an open file, which is closed at its end, or when nobody reads on."""
     with os.fdopen(fd, "rb", buffering=0) as file:
+        yield b""
         while piece := file.read(_COMPARE_BYTES):
             yield piece
 
@@ -202,7 +211,7 @@ def _exists(folder: int, name: str) -> bool:
 
 def _require_same(folder: int, name: str, ours: int) -> None:
     """Raises: FileExistsError unless the file `name` has the bytes of the open file `ours`."""
-    theirs = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    theirs = os.open(name, _TO_READ, dir_fd=folder)
     try:
         offset = 0
         while True:

@@ -3,5 +3,6 @@ HTTP to elsewhere, guarded: a URL that somebody gave must not make the appliance
 reach (fault 17).
 
     guard       which addresses may be reached: asked when a URL is given, and again of the address connected to
+    resolver    names to addresses
     client      sending
 """

@@ -1,6 +1,8 @@
 """Sending: once, without following, with a bound on everything that comes back."""
 
+import asyncio
 import email.utils
+import socket
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -8,22 +10,25 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from conduit_local.core.plain import plain
 from conduit_local.core.ports import Answered, SendFailed
-from conduit_local.egress.guard import Guard, UrlRefused
+from conduit_local.egress.guard import Guard, UrlRefused, host_of
+from conduit_local.egress.resolver import Resolver
 
 _EXCERPT_BYTES = 4_096
 _EXCERPT_CHARS = 200
 _LONGEST_WAIT_S = 86_400.0
+_RESOLVE_WITHIN_S = 2.0
 
 
 class HttpClient:
     """`Sender` on aiohttp: no proxy, no cookie, no redirect; the guard sees every address that is connected to."""
 
-    def __init__(self, guard: Guard, *, max_connections: int = 32) -> None:
+    def __init__(self, guard: Guard, resolver: Resolver | None = None) -> None:
         self._guard = guard
-        self._max_connections = max_connections
+        self._resolver = resolver or Resolver()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -37,25 +42,34 @@ class HttpClient:
             self._session = None
 
     async def check(self, url: str) -> None:
-        """`Sender.check`."""
-        await self._guard.check(url)
+        """
+        `Sender.check`: also of what the name resolves to now. A name that does not resolve passes: it is looked at
+        again when it is connected to.
+        """
+        self._guard.check_url(url)
+        try:
+            async with asyncio.timeout(_RESOLVE_WITHIN_S):
+                found = await self._resolver.resolve(host_of(url), 0, socket.AF_UNSPEC)
+        except OSError:
+            return
+        for address in found:
+            self._guard.check_address(address["host"])
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answered:
         """`Sender.post`."""
         try:
             self._guard.check_url(url)
             async with self._opened().post(
-                url,
+                URL(url, encoded=True),  # as it was given: what stands in it may be signed
                 data=body,
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
             ) as answer:
-                excerpt = await self._excerpt(answer)
                 return Answered(
                     status=answer.status,
                     retry_after_s=_retry_after_s(answer.headers.get("Retry-After")),
-                    excerpt=excerpt,
+                    excerpt=await self._excerpt(answer),
                 )
         except UrlRefused as error:
             raise SendFailed(f"POST {_shown(url)}: refused: {error}") from error
@@ -67,9 +81,9 @@ class HttpClient:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                limit=self._max_connections,
-                limit_per_host=8,
+                limit=0,  # whoever sends bounds it for each receiver: those that hang must not use up a common pool
                 ttl_dns_cache=5,
+                resolver=self._resolver,
                 socket_factory=self._guard.socket_factory,
             )
             self._session = aiohttp.ClientSession(
@@ -79,13 +93,19 @@ class HttpClient:
 
     @staticmethod
     async def _excerpt(answer: aiohttp.ClientResponse) -> str:
-        """The begin of the body; a longer one is not read, and its connection not used again."""
+        """
+        The begin of the body; a longer one is not read, and its connection not used again. What was answered stands,
+        also where the body breaks off or takes too long.
+        """
         found = b""
-        while len(found) < _EXCERPT_BYTES:
-            piece = await answer.content.read(_EXCERPT_BYTES - len(found))
-            if not piece:
-                break
-            found += piece
+        try:
+            while len(found) < _EXCERPT_BYTES:
+                piece = await answer.content.read(_EXCERPT_BYTES - len(found))
+                if not piece:
+                    break
+                found += piece
+        except (aiohttp.ClientError, OSError):
+            answer.close()
         if not answer.content.at_eof():
             answer.close()
         if answer.headers.get("Content-Encoding"):
@@ -110,6 +130,10 @@ def _reason(error: Exception) -> str:
             return f"its certificate is not valid: {plain(str(error.certificate_error))}"
         case aiohttp.ClientConnectorError():
             return plain(error.os_error.strerror or str(error.os_error))
+        case aiohttp.ClientResponseError():  # its own text has the URL in it
+            return f"what came back is not HTTP: {plain(error.message)[:_EXCERPT_CHARS]}"
+        case aiohttp.InvalidURL():
+            return "it is not a URL"
         case aiohttp.ServerDisconnectedError():
             return "the connection was closed before an answer came"
         case OSError():
@@ -126,6 +150,6 @@ def _retry_after_s(text: str | None) -> float | None:
         return min(float(text[:9]), _LONGEST_WAIT_S)
     try:
         at_s = email.utils.parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return min(max(0.0, at_s - time.time()), _LONGEST_WAIT_S)

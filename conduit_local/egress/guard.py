@@ -2,11 +2,10 @@
 Which addresses may be reached.
 
 The internet may. Private networks only where the settings name them, loopback only while the appliance itself is on
-loopback, and link-local and cloud metadata addresses only where a network as narrow as a subnet of theirs is named: a
-generous `0.0.0.0/0` is not meant for them.
+loopback or where a network within loopback is named, and link-local and cloud metadata addresses only where a network
+as narrow as a subnet of theirs is: a generous `0.0.0.0/0` is not meant for them.
 """
 
-import asyncio
 import errno
 import ipaddress
 import re
@@ -15,7 +14,6 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 MAX_URL = 2_048
-_RESOLVE_WITHIN_S = 2.0
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,11 +21,49 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _DELICATE: tuple[_Network, ...] = tuple(
     map(
         ipaddress.ip_network,
-        ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "192.0.0.192/32", "0.0.0.0/8"),
+        (
+            "0.0.0.0/8",
+            "169.254.0.0/16",
+            "::/128",
+            "fe80::/10",
+            "fd00:ec2::254/128",  # Amazon
+            "fd20:ce::254/128",  # Google
+            "100.100.100.200/32",  # Alibaba
+            "168.63.129.16/32",  # Azure, out of its public range
+            "192.0.0.192/32",  # Oracle
+        ),
     )
 )
 _NARROW = {4: 24, 6: 64}
-_NAT64 = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48")))
+_INTERNET = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("0.0.0.0/0")
+_NOT_INTERNET: tuple[_Network, ...] = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/4",
+            "240.0.0.0/4",
+            "2001::/23",
+            "2001:db8::/32",
+            "2002::/16",
+            "3fff::/20",
+        ),
+    )
+)
+"""IANA's special-purpose registries, 2025; written down because the standard library's changes with its version."""
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 _NUMERIC_END = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)$")
 
@@ -53,15 +89,15 @@ class Guard:
         named = [network for network in self._allowed if ip in network]
         if any(ip in network for network in _DELICATE):
             if not any(network.prefixlen >= _NARROW[network.version] for network in named):
-                raise UrlRefused(f"{ip} is a link-local or metadata address")
+                raise UrlRefused(f"{ip} is an unspecified, link-local or metadata address")
+            return
+        if ip.is_loopback:
+            if not self._loopback and not any(network.is_loopback for network in named):
+                raise UrlRefused(f"{ip} is this machine itself, and the appliance listens beyond it")
             return
         if named:
             return
-        if ip.is_loopback:
-            if not self._loopback:
-                raise UrlRefused(f"{ip} is this machine itself, and the appliance listens beyond it")
-            return
-        if not ip.is_global or ip.is_multicast or ip.is_reserved or ip.is_unspecified:
+        if not any(ip in network for network in _INTERNET) or any(ip in network for network in _NOT_INTERNET):
             raise UrlRefused(f"{ip} is in a private or reserved network; name it under `allowed_networks` to allow it")
 
     def check_url(self, url: str) -> None:
@@ -71,21 +107,6 @@ class Guard:
             self.check_address("127.0.0.1")
         elif ":" in host or _NUMERIC_END.search(host):
             self.check_address(host)
-
-    async def check(self, url: str) -> None:
-        """
-        `check_url`, and what the name resolves to now. A name that does not resolve passes: it is looked at again
-        when it is connected to.
-        """
-        self.check_url(url)
-        host = host_of(url)
-        try:
-            async with asyncio.timeout(_RESOLVE_WITHIN_S):
-                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError, UnicodeError):
-            return
-        for *_, address in found:
-            self.check_address(str(address[0]))
 
     def socket_factory(self, found: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
         """
@@ -120,7 +141,7 @@ def host_of(url: str) -> str:
     if not host or port == 0:
         raise UrlRefused("must name a host, and no port 0")
     host = host.removesuffix(".")
-    if ":" in host:
+    if ":" in host or "[" in parts.netloc:
         return _literal(host)
     if not _NAME.fullmatch(host) or len(host) > 253:
         raise UrlRefused(f"{host[:60]!r} is not a host name")
@@ -139,7 +160,7 @@ def _plain(ip: _Address) -> _Address:
     """The IPv4 address inside an IPv6 one that stands for it."""
     if not isinstance(ip, ipaddress.IPv6Address):
         return ip
-    if any(ip in network for network in _NAT64):
+    if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
     teredo = ip.teredo
     return ip.ipv4_mapped or ip.sixtofour or (teredo[1] if teredo else ip)

@@ -42,6 +42,8 @@ class EngineSettings:
     kept: Kept = field(default_factory=Kept)
     batches_in_memory: int = 8
     """Over all routes; each is at most `batch.max_bytes` large."""
+    webhook_timeout_s: float = 15.0
+    """How long a receiver may take to answer."""
     grace_s: float = 10.0
     """How long routes may take to end the batch in hand when the appliance stops."""
 
@@ -103,11 +105,11 @@ async def run_engine(
     completion = Completion(topology, log, catalog, clock, bell)
     keys = Keys(catalog, clock, required=settings.keys_required)
     await keys.load()
-    webhooks = Webhooks(catalog, clock, ports.sender)
+    webhooks = Webhooks(catalog, clock, ports.sender, log.tag)
     await webhooks.load()
     domains = Domains(catalog, topology)
     await domains.load()
-    courier = Courier(webhooks, catalog, clock, ports.sender, log.tag, chance)
+    courier = Courier(webhooks, catalog, clock, ports.sender, settings.webhook_timeout_s, chance)
     catalog.on_notice(courier.ring)
     retention = Retention(topology, log, catalog, clock, keys, settings.kept)
     rates = Rates(topology, log, clock)
@@ -170,7 +172,7 @@ async def run_engine(
                     webhooks=webhooks,
                     domains=domains,
                     sealing=Sealing(catalog, ports.key_ring),
-                    queries=Queries(topology, log, catalog),
+                    queries=Queries(topology, log, catalog, journal),
                     keys=keys,
                     rates=rates,
                     retention=retention,

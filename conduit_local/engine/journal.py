@@ -20,6 +20,8 @@ class Line:
     level: str
     pipeline: str | None
     message: str
+    run: str | None = None
+    """The run in whose log the same is written down."""
 
 
 class Journal(logging.Handler):
@@ -51,6 +53,7 @@ class Journal(logging.Handler):
                     level=record.levelname,
                     pipeline=getattr(record, "pipeline", None),
                     message=message,
+                    run=getattr(record, "run", None),
                 )
             )
 
@@ -59,19 +62,29 @@ class Journal(logging.Handler):
         """The number of the newest line, 0 when there is none."""
         return self._number
 
-    def after(self, number: int, limit: int, *, level: int = logging.INFO, pipeline: str | None = None) -> list[Line]:
-        """The newest `limit` lines behind `number`, the oldest first."""
+    def after(
+        self,
+        number: int,
+        limit: int,
+        *,
+        level: int = logging.INFO,
+        pipeline: str | None = None,
+        of_runs: bool = True,
+    ) -> list[Line]:
+        """The newest `limit` lines behind `number`, the oldest first; `of_runs`: also those that runs' logs have."""
         names = logging.getLevelNamesMapping()
         found: list[Line] = []
         with self._guard:
             for line in reversed(self._lines):
                 if line.number <= number or len(found) == limit:
                     break
-                if names.get(line.level, 0) >= level and pipeline in {None, line.pipeline}:
+                if names.get(line.level, 0) < level or pipeline not in {None, line.pipeline}:
+                    continue
+                if of_runs or line.run is None:
                     found.append(line)
         return found[::-1]
 
 
-def say(level: int, message: str, pipeline: str | None = None) -> None:
-    """Log a line, about a pipeline if one is named."""
-    LOGGER.log(level, message, extra={"pipeline": pipeline})
+def say(level: int, message: str, pipeline: str | None = None, run: str | None = None) -> None:
+    """Log a line, about a pipeline if one is named; `run` is the run whose own log has it too."""
+    LOGGER.log(level, message, extra={"pipeline": pipeline, "run": run})

@@ -14,7 +14,7 @@ from conduit_local.core.run import Run, RunState, Trigger
 from conduit_local.core.spec import PipelineSpec
 from conduit_local.core.webhook import NoticeKind
 from conduit_local.engine.journal import say
-from conduit_local.engine.parts import Parts, limit_of, live_pipeline
+from conduit_local.engine.parts import Parts, cancel_run, limit_of, live_pipeline
 from conduit_local.engine.topology import LivePipeline, LiveRoute
 
 _ID_WIDTH = 8
@@ -86,8 +86,7 @@ class Manage:
         Raises: PipelineNotFound, PreconditionFailed, ManagedByFile, NameTaken, InvalidRequest, StoreUnavailable.
         """
         parts = self._parts
-        live = parts.topology.find(ref)
-        async with live.changing:
+        async with parts.changing(ref) as live:
             old = live.pipeline
             old.require_match(expects)
             self._check_file(old, managed_by)
@@ -128,11 +127,12 @@ class Manage:
         """
         Delete a pipeline: gone from every list at once; what was accepted is still delivered, then all is purged.
 
+        Only what a paused destination had still to deliver is given up.
+
         Raises: PipelineNotFound, ManagedByFile, StoreUnavailable.
         """
         parts = self._parts
-        live = parts.topology.find(ref)
-        async with live.changing:
+        async with parts.changing(ref) as live:
             self._check_file(live.pipeline, managed_by)
             old = live.pipeline
             gone = old.changed(parts.clock.now_us(), deleted=True)
@@ -156,16 +156,14 @@ class Manage:
 
         Raises: PipelineNotFound; Conflict when it is stopped; StoreUnavailable.
         """
-        live = self._parts.topology.find(ref)
-        async with live.changing:
+        async with self._parts.changing(ref) as live:
             if live.pipeline.state is State.STOPPED:
                 raise Conflict(f"the pipeline {live.pipeline.name!r} is stopped; resume it first")
             return await self._enter(live, State.PAUSED, "paused; still accepting", [*live.runs, *live.waiting])
 
     async def resume(self, ref: str) -> Pipeline:
         """Make it active; a drain under way is cancelled. Raises: PipelineNotFound, StoreUnavailable."""
-        live = self._parts.topology.find(ref)
-        async with live.changing:
+        async with self._parts.changing(ref) as live:
             drains = [run for run in live.runs if run.trigger is Trigger.DRAIN]
             return await self._enter(live, State.ACTIVE, "active", drains)
 
@@ -176,8 +174,7 @@ class Manage:
         Raises: PipelineNotFound, StoreUnavailable.
         """
         parts = self._parts
-        live = parts.topology.find(ref)
-        async with live.changing:
+        async with parts.changing(ref) as live:
             old = live.pipeline
             if old.state in {State.DRAINING, State.STOPPED}:
                 return old
@@ -201,8 +198,7 @@ class Manage:
         Raises: PipelineNotFound, StoreUnavailable.
         """
         parts = self._parts
-        live = parts.topology.find(ref)
-        async with live.changing:
+        async with parts.changing(ref) as live:
             run = self._run_of(live, Trigger.MANUAL, await parts.log.settled(live.pipeline))
             run = await parts.catalog.begin_run(run)
             self._keep_run(live, run)
@@ -231,7 +227,10 @@ class Manage:
     @staticmethod
     def _give_up(live: LivePipeline, spec: PipelineSpec) -> list[LiveRoute]:
         """The paused routes that `spec` has no more: they take nothing up from here on."""
-        given_up = [route for route in live.routes.values() if route.spec.paused and route.name not in spec.routes()]
+        kept = spec.routes().keys()
+        given_up = [
+            route for route in live.routes.values() if route.spec.paused and route.name.partition("@")[0] not in kept
+        ]
         for route in given_up:
             route.given_up = True
             text = f"{route.name}: removed while it was paused; what it had still to deliver is given up"
@@ -280,21 +279,3 @@ _TELLS = {
     (State.STOPPED, State.ACTIVE): NoticeKind.STARTED,
 }
 """What a change of state is called where it is told (S2.7)."""
-
-
-async def cancel_run(parts: Parts, live: LivePipeline, run: Run) -> Run:
-    """A run that is under way, or waits, ends here; the caller holds the pipeline's lock. Raises: StoreUnavailable."""
-    cancelled = replace(run, state=RunState.CANCELLED, finished_at_us=parts.clock.now_us(), error=None)
-    own = [route for route in live.routes.values() if route.name.endswith(f"@{run.id}")]
-    for route in own:
-        route.given_up = True
-    await parts.catalog.keep_run(cancelled)
-    for route in own:
-        await parts.catalog.end_route(live.number, route.name)
-        route.ended = True
-        live.routes.pop(route.name, None)
-    for runs in (live.runs, live.waiting):
-        if run in runs:
-            runs.remove(run)
-    live.behind_at_begin.pop(run.number, None)
-    return cancelled

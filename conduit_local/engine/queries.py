@@ -1,5 +1,6 @@
 """Questions about events and runs."""
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from conduit_local.core.ids import parse_event_id, run_id
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
 from conduit_local.core.ports import Log
 from conduit_local.core.run import Run, RunLine, RunState, Trigger
+from conduit_local.engine.journal import Journal
 from conduit_local.engine.topology import LivePipeline, LiveRoute, Topology
 
 
@@ -38,10 +40,11 @@ class EventDetail:
 class Queries:
     """Reads only. Lists are stable while events and runs arrive."""
 
-    def __init__(self, topology: Topology, log: Log, catalog: Catalog) -> None:
+    def __init__(self, topology: Topology, log: Log, catalog: Catalog, journal: Journal) -> None:
         self._topology = topology
         self._log = log
         self._catalog = catalog
+        self._journal = journal
 
     async def events(
         self, ref: str | None, before: tuple[int, int] | None, limit: int, wanted: EventFilter | None = None
@@ -54,6 +57,10 @@ class Queries:
         lives = [self._topology.find(ref)] if ref is not None else self._topology.live()
         page = await self._log.newest([live.number for live in lives], before, limit, wanted)
         return page, {live.number: live.pipeline for live in lives}
+
+    async def received_since(self, lives: Sequence[LivePipeline], since_us: int) -> dict[PipelineNumber, int]:
+        """How many events of each pipeline were received since then and are still kept. Raises: StoreUnavailable."""
+        return await self._log.received_since([live.pipeline for live in lives], since_us)
 
     async def event(self, event_id: str) -> EventDetail:
         """One event with its payload and deliveries. Raises: EventNotFound, StoreUnavailable. Source: S0.6."""
@@ -99,6 +106,28 @@ class Queries:
     async def run_lines(self, run: Run, lines: int) -> list[RunLine]:
         """The last lines of a run's log. Raises: StoreUnavailable."""
         return await self._catalog.run_lines(run.number, lines)
+
+    async def lines(
+        self, ref: str, limit: int, *, level: int = logging.INFO, since_us: int = 0
+    ) -> list[tuple[str | None, RunLine]]:
+        """
+        The last lines about a pipeline, the oldest first, each with the id of the run in whose log it stands: those of
+        its runs, and since the start of the appliance all others.
+
+        Raises: PipelineNotFound, StoreUnavailable.
+        """
+        live = self._topology.find(ref)
+        names = logging.getLevelNamesMapping()
+        levels = [name for name, rank in names.items() if rank >= level]
+        found: list[tuple[str | None, RunLine]] = [
+            (run_id(run), line) for run, line in await self._catalog.lines_of_runs(live.number, limit, levels, since_us)
+        ]
+        found += [
+            (None, RunLine(at_us=line.at_us, level=line.level, message=line.message))
+            for line in self._journal.after(0, limit, level=level, pipeline=live.pipeline.name, of_runs=False)
+            if line.at_us >= max(since_us, live.pipeline.created_at_us)  # not those of an earlier one of this name
+        ]
+        return sorted(found, key=lambda entry: entry[1].at_us)[-limit:]
 
     def _pipelines(self, ref: str | None) -> dict[PipelineNumber, Pipeline]:
         lives = [self._topology.find(ref)] if ref is not None else self._topology.live()

@@ -1,16 +1,19 @@
 """What is delivered and old is dropped; what is not delivered is kept, however old."""
 
+import logging
 from dataclasses import dataclass
 
 from conduit_local.core.catalog import Catalog
 from conduit_local.core.errors import Unavailable
 from conduit_local.core.ports import Clock, Log
-from conduit_local.engine.journal import LOGGER
+from conduit_local.core.webhook import GIVEN_UP_AFTER_S
+from conduit_local.engine.journal import LOGGER, say
 from conduit_local.engine.keys import Keys
 from conduit_local.engine.topology import LivePipeline, Topology
 
 _EVERY_S = 15.0
 _SECOND_US = 1_000_000
+_NEVER_TRIED = "the receiver was away for 24 hours"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +55,23 @@ class Retention:
         while await self._log.drop_expired_keys():
             pass
         for webhook in await self._catalog.webhooks():
+            await self._give_up(webhook.id)
             while await self._catalog.prune_tellings(webhook.id, self._kept.runs):
                 pass
         await self._log.give_back()
         await self._keys.keep_last_used()
+
+    async def _give_up(self, webhook: str) -> None:
+        """
+        What could not be told for a day is failed: here, and not with the attempt, so that a receiver that is away
+        does not pile up what waits behind it, and an appliance that was off tries each once more.
+        """
+        before_us = self._clock.steady_us() - GIVEN_UP_AFTER_S * _SECOND_US
+        count = 0
+        while gone := await self._catalog.give_up(webhook, before_us, self._clock.now_us(), _NEVER_TRIED):
+            count += gone
+        if count:
+            say(logging.ERROR, f"webhook {webhook}: gave up on {count:,} deliveries after 24 hours")
 
     async def _trim(self, live: LivePipeline) -> None:
         before_us = self._clock.steady_us() - int(self._kept.age_s * _SECOND_US)

@@ -22,6 +22,7 @@ from conduit_local.core.pipeline import Health, State
 from conduit_local.core.ports import Bell, Clock, Destinations, Log
 from conduit_local.core.retry import Backoff
 from conduit_local.core.run import RunLine
+from conduit_local.core.secrets import same_but_for_secrets
 from conduit_local.core.texts import Texts
 from conduit_local.core.units import size_text
 from conduit_local.core.webhook import Notice, NoticeKind
@@ -93,16 +94,16 @@ class Route:
         """Do the most urgent thing. Returns 0 for "again", else how long to wait for the bell."""
         if self._route.given_up:
             return _UNTIL_THE_BELL
+        if self._route.spec != self._made_from:
+            await self._destination.close()
+            self._made_from = self._route.spec
+            self._destination = self._world.destinations.make(self._made_from)
         if self._in_hand is not None:
             wait_s = self._until_attempt(self._in_hand)
             if wait_s == _NOW:
                 async with self._world.hands:
                     return await self._attempt(self._in_hand)
             return wait_s
-        if self._route.spec != self._made_from:
-            await self._destination.close()
-            self._made_from = self._route.spec
-            self._destination = self._world.destinations.make(self._made_from)
         if not self._position_known:
             self._position = await self._world.log.mark(self._live.number, self._position.seq)
             self._position_known = True
@@ -135,7 +136,7 @@ class Route:
                 return wait_s
         async with self._world.hands:
             cut = await self._cut(wanted if hurry else through if route.through_seq is not None else None)
-            if cut is None:
+            if cut is None or route.given_up:  # it may have been given up meanwhile: an intent would outlive it
                 return _UNTIL_THE_BELL
             if cut.closing is None:
                 wait_s = await self._until_due(head)
@@ -219,6 +220,7 @@ class Route:
                 at_us,
                 run_id=run_id(batch.run),
                 object_key=batch.key,
+                objects=1,
                 size_bytes=written.size_bytes,
             ),
         )
@@ -227,9 +229,13 @@ class Route:
         return _NOW
 
     async def _write(self, batch: Batch, parts: Sequence[bytes]) -> Written:
-        """To where the batch was meant to go when its intent was written; usually where the route goes now."""
+        """
+        To where the batch was meant to go when its intent was written; usually where the route goes now.
+
+        With the secrets of now: those of then may be the reason why it did not go.
+        """
         spec = self._world.texts.destination(batch.destination, self._live.pipeline.uuid)
-        if spec == self._made_from:
+        if same_but_for_secrets(spec, self._made_from):
             return await self._destination.write(batch.key, parts)
         destination = self._world.destinations.make(spec)
         try:
@@ -249,7 +255,7 @@ class Route:
         self._live.runs_since_prune += 1
         if route.oldest_us is not None:
             self._live.deliver_us.add(self._world.clock.steady_us(), max(0, end.at_us - route.oldest_us))
-        say(logging.INFO, end.line.message, self._live.pipeline.name)
+        say(logging.INFO, end.line.message, self._live.pipeline.name, run_id(batch.run))
         self._world.delivered(self._live)
 
     async def _failed(self, batch: Batch, error: DestinationUnavailable) -> float:
@@ -263,7 +269,7 @@ class Route:
         route.failures.append(now_us)
         route.failed += 1
         text = f"{error.message}; attempt {batch.attempt}, again in {delay_s:.1f}s"
-        say(logging.ERROR, f"{route.name}: {text}", self._live.pipeline.name)
+        say(logging.ERROR, f"{route.name}: {text}", self._live.pipeline.name, run_id(batch.run))
         at_us = clock.now_us()
         first = batch.attempt == 1
         tells = self._notice(NoticeKind.FAILED, batch, at_us, run_id=run_id(batch.run), error=error.message)
@@ -284,7 +290,7 @@ class Route:
             first_seq=batch.first_seq,
             last_seq=batch.last_seq,
             count=batch.count,
-            more={"destination": self._route.name, **more},
+            more={"destination": self._route.name.partition("@")[0], **more},
         )
 
     def _note_trouble(self, error: Exception) -> float:

@@ -13,8 +13,8 @@ from conduit_local.core.ports import ObjectContent
 from conduit_local.core.run import Run, RunLine, RunOptions, RunState, Trigger
 from conduit_local.core.webhook import NoticeKind, notice_of
 from conduit_local.engine.journal import say
-from conduit_local.engine.manage import Manage, cancel_run
-from conduit_local.engine.parts import Parts
+from conduit_local.engine.manage import Manage
+from conduit_local.engine.parts import Parts, cancel_run
 from conduit_local.engine.topology import LivePipeline
 
 _SAMPLE = 1_000
@@ -35,8 +35,7 @@ class Runs:
     async def request(self, ref: str, options: RunOptions, trigger: Trigger = Trigger.MANUAL) -> Run:
         """A run that waits, and begins as soon as it may. Raises: PipelineNotFound, StoreUnavailable."""
         parts = self._parts
-        live = parts.topology.find(ref)
-        async with live.changing:
+        async with parts.changing(ref) as live:
             run = await parts.catalog.begin_run(
                 Run(
                     number=0,
@@ -60,7 +59,6 @@ class Runs:
             begun = await self._begin(live, run)
             live.waiting.remove(run)
             if not begun.state.has_ended:
-                live.runs.append(begun)
                 live.behind_at_begin[begun.number] = live.pending(begun.through_seq)
                 self._parts.hurry(live)
 
@@ -79,7 +77,7 @@ class Runs:
                 raise RunEnded(f"the run {run.id} has ended already")
             if here.trigger is not Trigger.DRAIN:
                 cancelled = await cancel_run(self._parts, live, here)
-                say(logging.INFO, f"run {run.id} cancelled", live.pipeline.name)
+                say(logging.INFO, f"run {run.id} cancelled", live.pipeline.name, run.id)
                 self._parts.hurry(live)
                 return cancelled, live.pipeline
         await self._manage.resume(live.pipeline.id)  # a drain that is called off
@@ -96,6 +94,11 @@ class Runs:
         if run is None or live is None:
             raise RunNotFound(f"no run {public_id[:80]!r}, or it is no longer kept")
         return run, live
+
+    async def last_asked_us(self, live: LivePipeline, trigger: Trigger) -> int:
+        """When the newest run of this kind was asked for; 0 when there is none. Raises: StoreUnavailable."""
+        found = await self._parts.catalog.runs([live.number], before=None, limit=1, trigger=trigger)
+        return found[0].created_at_us if found else 0
 
     async def objects(self, run: Run, live: LivePipeline) -> AsyncIterator[tuple[Batch, ObjectContent]]:
         """What a run has written and is still there, in order. Raises: DestinationUnavailable, StoreUnavailable."""
@@ -118,17 +121,19 @@ class Runs:
             failed = replace(run, state=RunState.FAILED, finished_at_us=now_us, error=missing)
             tells = notice_of(NoticeKind.FAILED, pipeline, now_us, run_id=run.id, error=missing)
             await parts.catalog.keep_run(failed, [_line(now_us, missing, "ERROR")], tells)
-            say(logging.ERROR, f"run {run.id} failed: {missing}", pipeline.name)
+            say(logging.ERROR, f"run {run.id} failed: {missing}", pipeline.name, run.id)
             return failed
         lines = self._first_lines(live, run, now_us)
         through_seq = await parts.log.settled(pipeline)
         if run.options.dry_run:
             return await self._look_only(live, replace(run, through_seq=through_seq), lines)
         begun = replace(run, state=RunState.RUNNING, through_seq=through_seq)
+        records = await self._begin_refresh(live, begun) if run.options.full_refresh else []
         await parts.catalog.keep_run(begun, lines)
-        if run.options.full_refresh:
-            await self._begin_refresh(live, begun)
-        say(logging.INFO, f"run {run.id} begun", pipeline.name)
+        live.runs.append(begun)
+        for record in records:  # from here on: what they deliver belongs to the run, which they look up in `live.runs`
+            parts.take_up(live, record)
+        say(logging.INFO, f"run {run.id} begun", pipeline.name, run.id)
         return begun
 
     def _first_lines(self, live: LivePipeline, run: Run, now_us: int) -> list[RunLine]:
@@ -160,11 +165,11 @@ class Runs:
         await parts.catalog.keep_run(ended, lines)
         return ended
 
-    async def _begin_refresh(self, live: LivePipeline, run: Run) -> None:
+    async def _begin_refresh(self, live: LivePipeline, run: Run) -> list[RouteRecord]:
         """
         Routes of the run's own: from the first event that is kept to the last one now, under keys of the run.
 
-        A run that a crash cut off right here begins anew: the routes are made if they are not there.
+        They are kept in the commit that says that the run is under way: a crash leaves both, or a run that waits.
         """
         parts = self._parts
         start_seq = await self._first_kept(live) - 1
@@ -182,8 +187,7 @@ class Runs:
             for name, one in live.pipeline.spec.routes().items()
         ]
         await parts.catalog.add_routes(run, records)
-        for record in records:
-            parts.take_up(live, record)
+        return records
 
     async def _first_kept(self, live: LivePipeline) -> int:
         return await self._parts.log.first_kept(live.pipeline)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from conduit_local.core.batch import Batch
@@ -27,8 +27,17 @@ class Samples:
 
     def percentiles(self, since_us: int, *ranks: int) -> list[int | None]:
         """The durations at these ranks (of 100) among those since then; None where there is none."""
-        found = sorted(took_us for at_us, took_us in self._taken if at_us >= since_us)
-        return [found[min(len(found) - 1, len(found) * rank // 100)] if found else None for rank in ranks]
+        return percentiles(self.since(since_us), *ranks)
+
+    def since(self, at_us: int) -> list[int]:
+        """The durations that were taken since then."""
+        return [took_us for taken_us, took_us in self._taken if taken_us >= at_us]
+
+
+def percentiles(durations: Iterable[int], *ranks: int) -> list[int | None]:
+    """The durations at these ranks (of 100); None where there is none."""
+    found = sorted(durations)
+    return [found[min(len(found) - 1, len(found) * rank // 100)] if found else None for rank in ranks]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,10 +124,15 @@ class LivePipeline:
         return max((route.pending(through_seq) for route in self.routes.values()), default=0)
 
     def has_reached(self, seq: int) -> bool:
-        """Whether every route has delivered up to `seq`, or as far as it goes."""
+        """
+        Whether every route has delivered up to `seq`, or as far as it goes.
+
+        A route that was paused when its pipeline was deleted goes nowhere: nobody can make it go on any more.
+        """
         return all(
             route.cursor >= (seq if route.through_seq is None else min(seq, route.through_seq))
             for route in self.routes.values()
+            if not (self.pipeline.deleted and route.spec.paused)
         )
 
     def wanted_through(self, head_seq: int) -> int:
@@ -135,6 +149,8 @@ class Topology:
         self._by_ref: dict[str, LivePipeline] = {}
         self._live: dict[PipelineNumber, LivePipeline] = {}
         self._departing: dict[PipelineNumber, LivePipeline] = {}
+        self.domains: set[str] = set()
+        """Those that any pipeline was in, since the start."""
 
     def find(self, ref: str) -> LivePipeline:
         """By public id, UUID or name. Raises: PipelineNotFound."""
@@ -193,6 +209,8 @@ class Topology:
     def _name(self, live: LivePipeline) -> None:
         for ref in (live.pipeline.id, live.pipeline.uuid, live.pipeline.name):
             self._by_ref[ref] = live
+        if live.pipeline.spec.domain is not None:
+            self.domains.add(live.pipeline.spec.domain)
 
     def _unname(self, live: LivePipeline) -> None:
         for ref in (live.pipeline.id, live.pipeline.uuid, live.pipeline.name):

@@ -4,11 +4,10 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Collection
-from dataclasses import replace
 
 from conduit_local.core.catalog import Catalog
 from conduit_local.core.errors import WebhookNotFound
-from conduit_local.core.ids import base32_of, parse_delivery_id
+from conduit_local.core.ids import base32_of, delivery_id, parse_delivery_id
 from conduit_local.core.ports import Clock, Sender
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.core.secrets import Secret
@@ -17,6 +16,7 @@ from conduit_local.core.webhook import (
     Telling,
     TellingState,
     Webhook,
+    body_of,
     check_signing_secret,
     new_signing_secret,
 )
@@ -30,12 +30,14 @@ _MOST = 100
 class Webhooks:
     """All webhooks, by id. `changed` is set when there is one more or less, or something to send at once."""
 
-    def __init__(self, catalog: Catalog, clock: Clock, sender: Sender) -> None:
+    def __init__(self, catalog: Catalog, clock: Clock, sender: Sender, tag: str) -> None:
+        """`tag` is the store's: event ids begin with it."""
         self._catalog = catalog
         self._clock = clock
         self._sender = sender
         self._by_id: dict[str, Webhook] = {}
         self.changed = asyncio.Event()
+        self._tag = tag
 
     async def load(self) -> None:
         """Read the webhooks from the catalog."""
@@ -100,19 +102,28 @@ class Webhooks:
         """What it was, or is to be, told, the newest first. Raises: WebhookNotFound, StoreUnavailable."""
         return await self._catalog.tellings(self.get(webhook_id).id, before, limit)
 
-    async def retry(self, webhook_id: str, delivery_id: str) -> Telling:
+    async def retry(self, webhook_id: str, delivery: str) -> Telling:
         """
         Send once more, now, and if need be for another 24 hours.
 
         Raises: WebhookNotFound, StoreUnavailable.
         """
         webhook = self.get(webhook_id)
-        number = parse_delivery_id(delivery_id)
-        found = await self._catalog.telling(number) if number is not None else None
-        if found is None or found.webhook != webhook.id:
-            raise WebhookNotFound(f"the webhook {webhook.id} has no delivery {delivery_id[:80]!r}")
-        now_us = self._clock.steady_us()
-        again = replace(found, state=TellingState.WAITING, made_us=now_us, due_us=now_us, ended_at_us=None)
-        await self._catalog.settle([again])
+        number = parse_delivery_id(delivery)
+        again = None
+        if number is not None and delivery == delivery_id(webhook.id, number):
+            again = await self._catalog.tell_again(webhook.id, number, self._clock.steady_us())
+        if again is None:
+            raise WebhookNotFound(f"the webhook {webhook.id} has no delivery {delivery[:80]!r}")
         self.changed.set()
         return again
+
+    def body_of(self, telling: Telling) -> bytes:
+        """What is sent for it: JSON."""
+        return body_of(telling, self._tag)
+
+    def next_attempt_us(self, telling: Telling) -> int | None:
+        """The time of day of its next attempt; None when there is none."""
+        if telling.state is not TellingState.WAITING:
+            return None
+        return self._clock.now_us() + max(0, telling.due_us - self._clock.steady_us())

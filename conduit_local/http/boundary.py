@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from conduit_local.core.errors import Broken, ConduitError, RateLimited, UnsupportedMediaType
+from conduit_local.core.errors import Broken, ConduitError, RateLimited
 from conduit_local.core.keys import ANYBODY, Principal, Scope
 from conduit_local.core.ports import Clock
 from conduit_local.engine.journal import LOGGER
@@ -15,7 +15,7 @@ from conduit_local.http.body import BodyReader
 from conduit_local.http.call import Call
 from conduit_local.http.guards import Guards
 from conduit_local.http.proxies import Proxies
-from conduit_local.http.router import Api, Route, Router
+from conduit_local.http.router import Api, Router
 
 
 class Boundary:
@@ -48,6 +48,7 @@ class Boundary:
         """Answer `request`; nothing but a cancellation comes out as an exception."""
         path = _path_of(request)
         api: Api | None = None
+        call: Call | None = None
         try:
             headers = request.headers
             self._guards.check_host(headers.get("Host"))
@@ -55,23 +56,30 @@ class Boundary:
             origin = headers.get("Origin")
             if origin is not None and not route.any_origin:
                 self._guards.check_origin(origin, headers.get("Host"))
-            principal = ANYBODY if route.scope is None else self._principal(route.scope, headers.get("Authorization"))
+            if route.scope is not None:
+                principal = self._principal(route.scope, headers.get("Authorization"))
+            else:
+                principal = self._keys.authenticate(headers.get("Authorization")) if route.any_key else ANYBODY
             if route.counted:
                 self._bucket.take(self._clock.steady_us())
+            call = Call(request, params, principal, self._bodies, self._proxies)
             if route.takes:
-                _check_type(route, request)
-            answer = await route.handler(Call(request, params, principal, self._bodies, self._proxies))
+                call.require_type(route.takes)
+            answer = await route.handler(call)
         except ConduitError as error:
             _require_unanswered(request)
-            answer = self._worded(error, path)
+            answer, api = self._worded(error, path, request)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:  # noqa: BLE001 - a bug in a handler is a 500 in the API's words, and a traceback in the log
             LOGGER.exception("%s %s", request.method, path[:200])
             _require_unanswered(request)
-            answer = self._worded(Broken("an unexpected error; the appliance's log has the details"), path)
+            bug = Broken("an unexpected error; the appliance's log has the details")
+            answer, api = self._worded(bug, path, request)
         if api is not None and api.rate_headers:
             answer.headers.update(self._rate_headers())
+        if call is not None and call.answer_headers:
+            answer.headers.update(call.answer_headers)
         return answer
 
     def _principal(self, scope: Scope, authorization: str | None) -> Principal:
@@ -80,13 +88,16 @@ class Boundary:
             self._keys.require(principal, scope)
         return principal
 
-    def _worded(self, error: ConduitError, path: str) -> web.Response:
+    def _worded(self, error: ConduitError, path: str, request: web.BaseRequest) -> tuple[web.Response, Api | None]:
+        """The answer to an error, and whose words it is in."""
         self.on_error(error)
         words, api = self._router.words_for(path)
+        if api is not None and api.words_of is not None:
+            words = api.words_of(request)
         answer = words(error)
         if isinstance(error, RateLimited) and (api is None or not api.rate_headers):
             answer.headers.update(self._rate_headers())
-        return answer
+        return answer, api
 
     def _rate_headers(self) -> dict[str, str]:
         return {
@@ -107,13 +118,3 @@ def _path_of(request: web.BaseRequest) -> str:
     if target.startswith("/"):
         return target.partition("?")[0]
     return request.rel_url.raw_path  # an absolute URL, as proxies send it
-
-
-def _check_type(route: Route, request: web.BaseRequest) -> None:
-    given = request.headers.get("Content-Type", "")
-    if given in route.takes:
-        return
-    kind = given.partition(";")[0].strip().lower()
-    if kind not in route.takes:
-        shown = f"not {kind[:60]!r}" if kind else "and it is missing"
-        raise UnsupportedMediaType(f"the Content-Type must be {' or '.join(route.takes)}, {shown}")

@@ -1,20 +1,23 @@
 """What a handler gets."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
-from conduit_local.core.errors import InvalidRequest, KeysDiffer
+from conduit_local.core.errors import InvalidRequest, KeysDiffer, UnsupportedMediaType
 from conduit_local.core.keys import Principal
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.http.body import BodyReader
 from conduit_local.http.proxies import Proxies
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 
 class Call:
     """One request on its way through a handler."""
 
-    __slots__ = ("_bodies", "_proxies", "params", "principal", "request")
+    __slots__ = ("_bodies", "_proxies", "answer_headers", "params", "principal", "request")
 
     def __init__(
         self,
@@ -27,6 +30,8 @@ class Call:
         self.request = request
         self.params = params
         self.principal = principal
+        self.answer_headers = _NONE
+        """Headers for whatever becomes the answer, a refusal too."""
         self._bodies = bodies
         self._proxies = proxies
 
@@ -39,13 +44,24 @@ class Call:
         """
         return await self._bodies.read(self.request, limit_bytes)
 
+    def require_type(self, types: Collection[str]) -> None:
+        """Raises: UnsupportedMediaType unless the `Content-Type` is one of `types`, in any case, with any parameter."""
+        given = self.request.headers.get("Content-Type", "")
+        if given in types:
+            return
+        kind = given.partition(";")[0].strip().lower()
+        if kind not in types:
+            shown = f"not {kind[:60]!r}" if kind else "and it is missing"
+            raise UnsupportedMediaType(f"the Content-Type must be {' or '.join(types)}, {shown}")
+
     def client_address(self) -> str | None:
         """The client's address: of the connection, or what a trusted proxy says it is (S3.10)."""
         return self._proxies.client_of(self.request.remote, self.request.headers.getall("X-Forwarded-For", []))
 
     def if_match(self) -> str | None:
-        """The `If-Match` header."""
-        return self.request.headers.get("If-Match")
+        """The `If-Match` header; several are one list."""
+        found = self.request.headers.getall("If-Match", [])
+        return ",".join(found) if found else None
 
     def idempotency_key(self, in_body: str | None = None) -> str | None:
         """

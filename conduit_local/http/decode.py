@@ -1,12 +1,14 @@
 """JSON bodies to typed values, strictly: `InvalidJson` for what is not JSON in UTF-8, else the field that is wrong."""
 
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 from pydantic import BaseModel, StrictBool, ValidationError
 
-from conduit_local.core.errors import InvalidJson, InvalidRequest
+from conduit_local.core.errors import ConduitError, InvalidJson, InvalidRequest
+from conduit_local.core.event import MAX_DEPTH, is_too_deep
 from conduit_local.core.problems import Path, Problem, problems_of, refusal
 from conduit_local.core.run import RunOptions
 from conduit_local.core.spec import Part
@@ -42,16 +44,47 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise InvalidJson(f"the body is not JSON: {text if body else 'it is empty'}") from None
 
 
+_MANY = 200_000
 _WHOLE = msgspec.json.Decoder(msgspec.Raw)
 _ANY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
-    """A JSON object, for bodies whose shape a model checks next. Raises: InvalidJson, InvalidRequest."""
+    """
+    A JSON object, nested at most 100 deep, for bodies whose shape a model checks next.
+
+    Raises: InvalidJson, InvalidRequest.
+    """
     value = decode(body, _ANY)
+    if is_too_deep(body):
+        raise InvalidRequest(f"the body must not be nested more than {MAX_DEPTH} deep")
     if not isinstance(value, dict):
         raise InvalidRequest("the body must be a JSON object")
     return value
+
+
+def check_object_count(body: bytes, most: int, refusal_of_more: Callable[[], ConduitError]) -> None:
+    """
+    Whether an array holds objects, and at most so many, before a list is made of them: 32 MiB of `{},` took 800 MB.
+
+    Nothing is kept of what is looked at, and nothing behind the first object too many is. An array that is too short to
+    matter (56 bytes a record) passes unseen.
+    Raises: InvalidJson, InvalidRequest with the path of what is no object, and `refusal_of_more`.
+    """
+    if len(body) <= 2 * _MANY or body.count(b",") <= _MANY:
+        return
+    left = most
+
+    class Counted(msgspec.Struct, gc=False):
+        """Any object; its fields are skipped."""
+
+        def __post_init__(self) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise refusal_of_more()
+
+    decode(body, msgspec.json.Decoder(list[Counted]))
 
 
 class _RunOptions(Part):

@@ -122,15 +122,16 @@ def _models(value: object) -> Iterator[type[BaseModel]]:
 def _operation(api: Api, route: Route, name: str, shapes: _Shapes, server_url: str) -> dict[str, Any]:
     doc = route.doc or Doc(summary=_first_line(route.handler) or f"{route.method} {route.path}")
     statuses = _refusals(api, route, doc)
-    asks_itself = route.scope is None and doc.errors is not None and 401 in doc.errors
-    line = curl(route, doc, server_url, with_key=route.scope is not None or asks_itself)
+    keyed = route.scope is not None or route.any_key
+    asks_itself = not keyed and doc.errors is not None and 401 in doc.errors
+    line = curl(route, doc, server_url, with_key=keyed or asks_itself)
     said = {"summary": doc.summary, "description": _description(route, doc, line)}
     operation: dict[str, Any] = {"tags": [api.name], "operationId": name, **said}
     if doc.source:
         operation["x-source"] = doc.source
     if route.scope is not None:
         operation["x-scope"] = str(route.scope)
-    operation["security"] = [_KEY] if route.scope is not None else [_KEY, {}] if asks_itself else []
+    operation["security"] = [_KEY] if keyed else [_KEY, {}] if asks_itself else []
     parameters = [*_path_parameters(route, doc), *_parameters("query", doc.query), *_parameters("header", doc.headers)]
     if parameters:
         operation["parameters"] = parameters
@@ -209,7 +210,7 @@ def _refusals(api: Api, route: Route, doc: Doc) -> list[int]:
     403 is always among them, for Host and Origin; 405 never, for it answers a method that is not here.
     """
     never = {405}
-    if route.scope is None:
+    if route.scope is None and not route.any_key:
         never.add(401)
     if not route.counted:
         never.add(429)

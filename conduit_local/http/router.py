@@ -76,7 +76,9 @@ class Route:
     """`/v1/pipelines/{id}`: a segment in braces is a parameter."""
     handler: Handler
     scope: Scope | None
-    """What the caller's key must allow; None: no key is needed."""
+    """What the caller's key must allow; None: no key is needed, unless `any_key`."""
+    any_key: bool = False
+    """Whether a live key is needed, whatever it allows: the handler then decides by what is asked of it (S2.5)."""
     takes: tuple[str, ...] = ()
     """The content types of its body; empty: it has none, or reads it itself."""
     counted: bool = True
@@ -95,6 +97,8 @@ class Api:
     """Paths that begin so are answered in its words, also when no route has them."""
     routes: tuple[Route, ...]
     words: Words
+    words_of: Callable[[web.BaseRequest], Words] | None = None
+    """The words for one request, where an answer repeats something of it (S2.2); else `words`."""
     rate_headers: bool = False
     """Whether every answer carries `X-RateLimit-*`."""
     about: str = ""

@@ -15,6 +15,7 @@ from conduit_local.store.chunks import Encoder, behind, decode, stored_events
 from conduit_local.store.ends import POSITION, Ends
 from conduit_local.store.idempotency import KeyBook, drop_expired
 from conduit_local.store.readers import Readers
+from conduit_local.store.received import Received
 from conduit_local.store.room import Look, Room
 from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
@@ -68,7 +69,7 @@ _FORGET_KEYS = "DELETE FROM idempotency WHERE number IN (SELECT number FROM idem
 _FORGET_TRIMMED = "DELETE FROM trimmed WHERE pipeline = ?"
 
 
-class SqliteLog:
+class SqliteLog(Received):
     """The log: appends in groups through the writer, reads through the readers."""
 
     def __init__(

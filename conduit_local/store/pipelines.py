@@ -12,7 +12,7 @@ from conduit_local.core.run import Run
 from conduit_local.core.texts import Texts
 from conduit_local.core.webhook import NoticeKind, notice_of
 from conduit_local.store.readers import Readers
-from conduit_local.store.runs import insert_run, update_run
+from conduit_local.store.runs import end_route, insert_run, update_run
 from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
 
@@ -39,8 +39,7 @@ _ROUTES = "SELECT pipeline, name, destination, start_seq, cursor, delivered, dea
 _INSERT_ROUTE = "INSERT INTO routes (pipeline, name, destination, start_seq, cursor) VALUES (?, ?, ?, ?, ?)"
 _REVIVE_ROUTE = "UPDATE routes SET destination = ?, through_seq = NULL WHERE pipeline = ? AND name = ?"
 _RETIRE_ROUTE = "UPDATE routes SET through_seq = ? WHERE pipeline = ? AND name = ? AND through_seq IS NULL"
-_END_ROUTE = "DELETE FROM routes WHERE pipeline = ? AND name = ?"
-_DROP_OPEN_BATCH = "DELETE FROM batches WHERE pipeline = ? AND route = ? AND closed_at_us IS NULL"
+_REVISE_OWN_ROUTES = "UPDATE routes SET destination = ? WHERE pipeline = ? AND name GLOB ? || '@*'"
 _INSERT_WHOLE_ROUTE = (
     "INSERT OR IGNORE INTO routes (pipeline, name, destination, start_seq, cursor, through_seq)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -146,10 +145,10 @@ class PipelineTables:
                 raise _taken(pipeline, error) from error
             _use_domain(db, pipeline)
             for name in given_up:
-                db.execute(_DROP_OPEN_BATCH, (pipeline.number, name))
-                db.execute(_END_ROUTE, (pipeline.number, name))
+                end_route(db, pipeline.number, name)
             there = {row[1] for row in db.execute(f"{_ROUTES} WHERE pipeline = ?", (pipeline.number,))}
             for name, destination in routes:
+                db.execute(_REVISE_OWN_ROUTES, (destination, pipeline.number, name))
                 if name in there:
                     db.execute(_REVIVE_ROUTE, (destination, pipeline.number, name))
                 else:
@@ -209,12 +208,7 @@ class PipelineTables:
 
     async def end_route(self, pipeline: PipelineNumber, route: str) -> None:
         """`Catalog.end_route`."""
-
-        def end(db: sqlite3.Connection) -> None:
-            db.execute(_DROP_OPEN_BATCH, (pipeline, route))
-            db.execute(_END_ROUTE, (pipeline, route))
-
-        await self._writer.call(end)
+        await self._writer.call(lambda db: end_route(db, pipeline, route))
 
     async def domains(self) -> dict[str, str]:
         """`Catalog.domains`."""

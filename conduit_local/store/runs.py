@@ -29,8 +29,14 @@ _UNDER_WAY = (
 )
 _RUN = f"SELECT {_RUN_COLUMNS} FROM runs WHERE number = ?"
 _LAST_RUN = f"SELECT {_RUN_COLUMNS} FROM runs WHERE pipeline = ? ORDER BY number DESC LIMIT 1"
+_DROP_OPEN_BATCH = "DELETE FROM batches WHERE pipeline = ? AND route = ? AND closed_at_us IS NULL"
+_END_ROUTE = "DELETE FROM routes WHERE pipeline = ? AND name = ?"
 _INSERT_LINE = "INSERT INTO run_lines (run, at_us, level, message) VALUES (?, ?, ?, ?)"
 _LINES = "SELECT at_us, level, message FROM run_lines WHERE run = ? ORDER BY number DESC LIMIT ?"
+_LINES_OF_RUNS = """
+    SELECT l.run, l.at_us, l.level, l.message FROM runs r CROSS JOIN run_lines l ON l.run = r.number
+    WHERE r.pipeline = ? AND l.at_us >= ? AND l.level IN (SELECT value FROM json_each(?))
+    ORDER BY l.number DESC LIMIT ?"""
 _OLD_RUNS = """
     SELECT number FROM runs WHERE pipeline = ?1 AND state NOT IN ('pending', 'running') AND number <= coalesce(
         (SELECT number FROM runs WHERE pipeline = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2), -1)
@@ -48,11 +54,15 @@ class RunTables:
         """`Catalog.begin_run`."""
         return replace(run, number=await self._writer.call(lambda db: insert_run(db, run)))
 
-    async def keep_run(self, run: Run, lines: Sequence[RunLine] = (), tells: Notice | None = None) -> None:
+    async def keep_run(
+        self, run: Run, lines: Sequence[RunLine] = (), tells: Notice | None = None, ends: Collection[str] = ()
+    ) -> None:
         """`Catalog.keep_run`."""
 
         def keep(db: sqlite3.Connection) -> None:
             update_run(db, run)
+            for route in ends:
+                end_route(db, run.pipeline, route)
             for line in lines:
                 insert_line(db, run.number, line)
             if tells is not None:
@@ -109,6 +119,16 @@ class RunTables:
         rows = await self._readers.call(lambda db: db.execute(_LINES, (number, limit)).fetchall())
         return [RunLine(at_us=at_us, level=level, message=message) for at_us, level, message in reversed(rows)]
 
+    async def lines_of_runs(
+        self, pipeline: PipelineNumber, limit: int, levels: Sequence[str], since_us: int
+    ) -> list[tuple[int, RunLine]]:
+        """`Catalog.lines_of_runs`: a pipeline keeps so many runs only that their lines are sorted, not followed."""
+        values = (pipeline, since_us, json.dumps(levels), limit)
+        rows = await self._readers.call(lambda db: db.execute(_LINES_OF_RUNS, values).fetchall())
+        return [
+            (run, RunLine(at_us=at_us, level=level, message=message)) for run, at_us, level, message in reversed(rows)
+        ]
+
     async def prune_runs(self, pipeline: PipelineNumber, keep: int) -> int:
         """`Catalog.prune_runs`: with their batches and lines, 500 runs in one commit."""
 
@@ -148,6 +168,12 @@ def update_run(db: sqlite3.Connection, run: Run) -> None:
     """Keep how far a run is."""
     values = (run.state, run.through_seq, run.started_at_us, run.finished_at_us, run.error, run.number)
     db.execute(_UPDATE_RUN, values)
+
+
+def end_route(db: sqlite3.Connection, pipeline: PipelineNumber, route: str) -> None:
+    """Forget a route, and the batch that it had in hand."""
+    db.execute(_DROP_OPEN_BATCH, (pipeline, route))
+    db.execute(_END_ROUTE, (pipeline, route))
 
 
 def _which_runs(

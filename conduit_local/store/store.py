@@ -66,6 +66,7 @@ async def open_store(settings: StoreSettings, clock: Clock, texts: Texts) -> Asy
 
         try:
             tag, ends, book, outbox = await connection.call(prepare)
+            writer.committed = outbox.committed
             readers = await Readers.open(settings.path, settings.readers)
         except sqlite3.Error as error:
             raise meaning(error, f"open the store {settings.path}") from error

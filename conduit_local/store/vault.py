@@ -10,6 +10,7 @@ stand still.
 import base64
 import binascii
 import logging
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from conduit_local.store.folder import write_private
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _ID_WIDTH = 6
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class KeysUnusable(Broken):
@@ -140,11 +142,13 @@ def _parse(content: str, place: str) -> dict[str, bytes]:
             key = base64.b64decode(words[-1], validate=True)
         except (ValueError, binascii.Error):
             key = b""
-        if len(key) != _KEY_BYTES or len(words) > 2:
+        key_id = words[0] if len(words) == 2 else _name_of(key)
+        if len(key) != _KEY_BYTES or len(words) > 2 or not _ID.fullmatch(key_id):
             raise KeysUnusable(
                 f"{place} must hold keys, each the base64 of {_KEY_BYTES} bytes: openssl rand -base64 32"
             )
-        found[words[0] if len(words) == 2 else _name_of(key)] = key
+        if found.setdefault(key_id, key) != key:
+            raise KeysUnusable(f"{place} holds two keys with the id {key_id}; give one of them another, or none")
     return found
 
 

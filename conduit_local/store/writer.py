@@ -101,6 +101,8 @@ class Writer:
         self._broken: StoreBroken | None = None
         self.groups = 0
         """How many groups were committed."""
+        self.committed: Callable[[], None] = lambda: None
+        """Called on the loop after each commit, before the next one begins."""
 
     def enlist(self, work: Work) -> None:
         """Put `work` in the next group. Raises: StoreUnavailable when the store is closing or broken."""
@@ -132,6 +134,8 @@ class Writer:
             error = await self._commit(group)
             for work in group:
                 work.settle(error)
+            if error is None:
+                self.committed()
             if self._broken:
                 self._settle_rest(self._broken)
                 raise self._broken

@@ -60,7 +60,7 @@ def test_each_problem_is_a_line_with_file_line_and_what_would_be_right(tmp_path:
     for said in (
         "conduit-local.yaml:1: prot: unknown field; did you mean 'port'?",
         "pipelines/bad.yaml:3: batch.max_events: must be at least 1, not 0",
-        "pipelines/bad.yaml:4: colour: unknown field; known here: batch",
+        "pipelines/bad.yaml:4: colour: unknown field; known here: access, batch",
         "pipelines/broken.yaml:1: is not YAML",
         "pipelines/twin.yaml:1: name: 'orders-stream' is also in pipelines/orders.yaml",
     ):

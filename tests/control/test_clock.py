@@ -105,6 +105,8 @@ def test_a_frozen_clock_freezes_no_view(steered: Appliance) -> None:
         ({"set": "tomorrow"}, "set"),
         ({"set": 5}, "set"),
         ({"set": "2030-01-01"}, "set"),
+        ({"set": "0018-01-01T00:00:00Z"}, "set"),
+        ({"set": "9999-12-31T00:00:00Z"}, "set"),
         ({"set": "2030-01-01T12:00:00"}, "set"),
     ],
 )

@@ -26,7 +26,10 @@ PIPELINE = {
     "id": TEXT,
     "uuid": TEXT,
     "name": TEXT,
+    "title": NOTHING,
     "state": TEXT,
+    "schedule": NOTHING,
+    "next_run_at": NOTHING,
     "health": TEXT,
     "message": NOTHING,
     "managed_by": NOTHING,
@@ -43,6 +46,7 @@ PIPELINE = {
     "last_run": TEXT,
     "batch": {"max_events": NUMBER, "max_bytes": NUMBER, "max_age": NUMBER},
     "runs": [],
+    "runs_waiting": NUMBER,
     "destinations": [ROUTE],
 }
 APPLIANCE = {

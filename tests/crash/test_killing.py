@@ -6,6 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.crash.killing import kill_often
+from tests.crash.victim import POINTS, RARE_POINTS, owner_of
+
+
+@pytest.mark.parametrize("where", [where for where, _ in (POINTS | RARE_POINTS).values() if where != "sqlite3:write"])
+def test_every_point_is_still_there(where: str) -> None:
+    owner, name = owner_of(*where.split(":"))
+    assert callable(getattr(owner, name))
 
 
 @pytest.mark.slow

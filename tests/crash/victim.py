@@ -8,6 +8,7 @@ import importlib
 import os
 import signal
 import sys
+from functools import reduce
 
 from tests.crash.fuse import Fuse
 
@@ -17,27 +18,40 @@ POINTS = {
     "commit": ("sqlite3:write", False),
     "committed": ("sqlite3:write", True),
     "answer": ("conduit_local.dialects.s0.wire:encode_receipt", False),
-    "batch open": ("conduit_local.store.runs:insert_run", True),
+    "batch open": ("conduit_local.store.batches:insert_run", True),
     "file written": ("os:fsync", False),
     "file synced": ("os:fsync", True),
     "rename": ("os:rename", False),
     "renamed": ("os:rename", True),
-    "batch close": ("conduit_local.store.runs:_close", False),
-    "batch closed": ("conduit_local.store.runs:_close", True),
+    "batch close": ("conduit_local.store.batches:BatchTable._close", False),
+    "batch closed": ("conduit_local.store.batches:BatchTable._close", True),
 }
+RARE_POINTS = {
+    "key file": ("conduit_local.store.vault:write_private", False),
+    "key file written": ("conduit_local.store.vault:write_private", True),
+    "run kept": ("conduit_local.store.runs:update_run", True),
+    "refresh kept": ("conduit_local.store.pipelines:update_run", True),
+}
+"""Points that traffic alone does not pass."""
+
+
+def owner_of(module: str, name: str) -> tuple[object, str]:
+    """The module or class that holds what is wrapped, and its name there."""
+    *owners, last = name.split(".")
+    return reduce(getattr, owners, importlib.import_module(module)), last
 
 
 def main() -> None:
     """Set the fuse, then be the appliance."""
     point, number = sys.argv[1], int(sys.argv[2])
-    where, after = POINTS[point]
+    where, after = {**POINTS, **RARE_POINTS}[point]
     fuse = Fuse(number, after=after, end=lambda: os.kill(os.getpid(), signal.SIGKILL))
     module, name = where.split(":")
     if module == "sqlite3":
         fuse.wrap_sqlite()
     else:
-        found = importlib.import_module(module)
-        setattr(found, name, fuse.wrap(getattr(found, name)))
+        owner, name = owner_of(module, name)
+        setattr(owner, name, fuse.wrap(getattr(owner, name)))
     sys.argv = ["conduit-local", *sys.argv[3:]]
     importlib.import_module("conduit_local.cli.main").main()
 

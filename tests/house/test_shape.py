@@ -110,7 +110,7 @@ def test_sqlites_drivers_are_named_in_the_store_only() -> None:
 
 def test_aiohttps_server_is_named_where_http_is_spoken_only() -> None:
     allowed = ("conduit_local/http/", "conduit_local/dialects/", "conduit_local/control/", "conduit_local/app.py")
-    clients = {"conduit_local/client/conduit.py", "conduit_local/egress/client.py"}
+    clients = {"conduit_local/client/conduit.py", "conduit_local/egress/client.py", "conduit_local/egress/resolver.py"}
     found = those_that_import(lambda name: name.split(".")[0] == "aiohttp")
     assert found - clients == {name for name in found if name.startswith(allowed)}
     for name in clients:

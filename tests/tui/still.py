@@ -17,7 +17,10 @@ def pipeline(name: str, **changes: Any) -> dict[str, Any]:
         "id": f"pl_{name.replace('-', '')}",
         "uuid": "00000000-0000-4000-8000-000000000000",
         "name": name,
+        "title": None,
         "state": "active",
+        "schedule": None,
+        "next_run_at": None,
         "health": "ok",
         "message": None,
         "managed_by": f"pipelines/{name}.yaml",
@@ -34,6 +37,7 @@ def pipeline(name: str, **changes: Any) -> dict[str, Any]:
         "last_run": None,
         "batch": {"max_events": 5_000, "max_bytes": 8_388_608, "max_age": 5.0},
         "runs": [],
+        "runs_waiting": 0,
         "destinations": [
             {
                 "name": "files",
@@ -50,6 +54,7 @@ def pipeline(name: str, **changes: Any) -> dict[str, Any]:
                 "attempt": 0,
                 "retry_s": None,
                 "retiring": False,
+                "paused": False,
                 "errors_per_minute": 0,
                 "last_written_at": None,
                 "ledger": {
@@ -146,6 +151,7 @@ RUNS = [
         "trigger": "manual" if n == 2 else "stream",
         "state": "running" if n == 3 else "success",
         "destination": "files",
+        "created_at": f"2026-06-21T14:01:0{n}.000Z",
         "started_at": f"2026-06-21T14:01:0{n}.000Z",
         "finished_at": None if n == 3 else f"2026-06-21T14:01:0{n}.041Z",
         "duration_ms": None if n == 3 else 41,

@@ -5,12 +5,12 @@ from aiohttp import web
 from conduit_local.core.keys import Scope
 from conduit_local.core.kinds import parse_spec, patched_spec
 from conduit_local.core.pipeline import Pipeline
-from conduit_local.dialects.s0 import wire
+from conduit_local.dialects.s0 import models, wire
 from conduit_local.dialects.s0.errors import words
 from conduit_local.engine.engine import Engine
 from conduit_local.http.answers import json_answer, receipt_answer
 from conduit_local.http.call import Call
-from conduit_local.http.router import Api, Route
+from conduit_local.http.router import Api, Doc, Param, Route
 
 _JSON = ("application/json",)
 
@@ -97,29 +97,139 @@ def _answer(pipeline: Pipeline, status: int = 200) -> web.Response:
     return json_answer(wire.encode_pipeline(pipeline), status, {"ETag": pipeline.etag})
 
 
+_EXAMPLE = {
+    "pipeline_id": "pl_8f3a",
+    "event_type": "order.created",
+    "payload": {"orderId": "ord_1042", "amount": 4999, "currency": "usd"},
+    "idempotency_key": "evt-key-3f9c2a",
+}
+_REF = {"id": "The pipeline's id, UUID or name."}
+_LIMIT = Param(
+    name="limit", schema={"type": "integer", "minimum": 1, "maximum": 100, "default": 50}, about="How many a page."
+)
+_CURSOR = Param(name="cursor", about="The `next_cursor` of the page before.")
+_IF_MATCH = Param(name="If-Match", about="The `ETag` of the version that is meant; 412 where it is another by now.")
+_KEY = Param(name="Idempotency-Key", about="The same as `idempotency_key` in the body.")
+STATUSES = (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503)
+
+
 def api(engine: Engine) -> Api:
     """The events API over `engine`."""
-    events, pipelines = Events(engine), Pipelines(engine)
     return Api(
         name="events",
         prefixes=("/v1/events", "/v1/pipelines"),
         words=words,
-        routes=(
-            Route(method="POST", path="/v1/events", handler=events.post_event, scope=Scope.INGEST, takes=_JSON),
-            Route(method="GET", path="/v1/events", handler=events.list_events, scope=Scope.READ),
-            Route(method="GET", path="/v1/events/{event_id}", handler=events.get_event, scope=Scope.READ),
-            Route(method="GET", path="/v1/pipelines", handler=pipelines.list_pipelines, scope=Scope.READ),
-            Route(
-                method="POST", path="/v1/pipelines", handler=pipelines.post_pipeline, scope=Scope.MANAGE, takes=_JSON
+        about="S0, the events API: one event a request, on disk before the answer; pipelines by id.",
+        errors=dict.fromkeys(STATUSES, models.Failure),
+        routes=(*_event_routes(Events(engine)), *_pipeline_routes(Pipelines(engine))),
+    )
+
+
+def _event_routes(events: Events) -> tuple[Route, ...]:
+    return (
+        Route(
+            method="POST",
+            path="/v1/events",
+            handler=events.post_event,
+            scope=Scope.INGEST,
+            takes=_JSON,
+            doc=Doc(
+                summary="Create an event",
+                about="Answered once the event is on disk. A repeated key gets the first answer.",
+                source="S0.3, S0.5",
+                body=models.EventToCreate,
+                example=_EXAMPLE,
+                headers=(_KEY,),
+                answers={200: models.EventCreated},
             ),
-            Route(method="GET", path="/v1/pipelines/{id}", handler=pipelines.get_pipeline, scope=Scope.READ),
-            Route(
-                method="PATCH",
-                path="/v1/pipelines/{id}",
-                handler=pipelines.patch_pipeline,
-                scope=Scope.MANAGE,
-                takes=_JSON,
+        ),
+        Route(
+            method="GET",
+            path="/v1/events",
+            handler=events.list_events,
+            scope=Scope.READ,
+            doc=Doc(
+                summary="List events",
+                source="S0.6",
+                query=(Param(name="pipeline_id", about="Of one pipeline only."), _LIMIT, _CURSOR),
+                answers={200: models.EventList},
             ),
-            Route(method="DELETE", path="/v1/pipelines/{id}", handler=pipelines.delete_pipeline, scope=Scope.MANAGE),
+        ),
+        Route(
+            method="GET",
+            path="/v1/events/{event_id}",
+            handler=events.get_event,
+            scope=Scope.READ,
+            doc=Doc(
+                summary="Retrieve an event, with what became of it",
+                source="S0.6",
+                path={"event_id": "The event's id."},
+                answers={200: models.EventShown},
+            ),
+        ),
+    )
+
+
+def _pipeline_routes(pipelines: Pipelines) -> tuple[Route, ...]:
+    one = "/v1/pipelines/{id}"
+    return (
+        Route(
+            method="GET",
+            path="/v1/pipelines",
+            handler=pipelines.list_pipelines,
+            scope=Scope.READ,
+            doc=Doc(
+                summary="List pipelines", source="S0.9", query=(_LIMIT, _CURSOR), answers={200: models.PipelineList}
+            ),
+        ),
+        Route(
+            method="POST",
+            path="/v1/pipelines",
+            handler=pipelines.post_pipeline,
+            scope=Scope.MANAGE,
+            takes=_JSON,
+            doc=Doc(
+                summary="Create a pipeline",
+                source="S0.9",
+                body=models.PipelineToCreate,
+                example={"name": "signups", "batch_size": 100},
+                answers={201: models.PipelineShown},
+            ),
+        ),
+        Route(
+            method="GET",
+            path=one,
+            handler=pipelines.get_pipeline,
+            scope=Scope.READ,
+            doc=Doc(summary="Retrieve a pipeline", source="S0.7", path=_REF, answers={200: models.PipelineShown}),
+        ),
+        Route(
+            method="PATCH",
+            path=one,
+            handler=pipelines.patch_pipeline,
+            scope=Scope.MANAGE,
+            takes=_JSON,
+            doc=Doc(
+                summary="Change a pipeline",
+                source="S0.9",
+                path=_REF,
+                headers=(_IF_MATCH,),
+                body=models.PipelineChange,
+                example={"status": "paused"},
+                answers={200: models.PipelineShown},
+            ),
+        ),
+        Route(
+            method="DELETE",
+            path=one,
+            handler=pipelines.delete_pipeline,
+            scope=Scope.MANAGE,
+            doc=Doc(
+                summary="Delete a pipeline",
+                about="Accepted events are still delivered; no new ones are accepted.",
+                source="S0.8",
+                path=_REF,
+                answers={200: models.PipelineDeleted},
+            ),
         ),
     )

@@ -119,7 +119,7 @@ class RunsScreen(TabScreen):
     def _row(self, one: Run) -> Row:
         retries = max(0, one["attempts"] - one["batches"])
         cells = (
-            (self.time_text(one["started_at"]), "dim"),
+            (self.time_text(one["started_at"] or one["created_at"]), "dim"),
             (one["pipeline"], ""),
             (one["trigger"], ""),
             (one["state"], look.RUN_STYLES.get(one["state"], "")),
@@ -179,7 +179,7 @@ def _facts(run: Run) -> list[Fact]:
         ("pipeline", Text(f"{run['pipeline']} ({run['pipeline_id']}), to {run['destination'] or 'all'}")),
         ("trigger", Text(run["trigger"])),
         ("state", Text(run["state"], look.RUN_STYLES.get(run["state"], ""))),
-        ("started", Text(run["started_at"])),
+        ("started", Text(run["started_at"] or "waits")),
         ("finished", Text(f"{run['finished_at'] or 'not yet'}{took}")),
         ("rows", Text(about)),
         ("attempts", Text(str(run["attempts"]))),

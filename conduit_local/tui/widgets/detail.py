@@ -37,7 +37,13 @@ def detail(
     _chart(lines, [sample[0] for sample in samples], width, max(4, min(8, height // 5)), ascii_only)
     for route in pipeline["destinations"]:
         _route(lines, route)
+    if pipeline.get("title"):
+        _fact(lines, "called", pipeline["title"])
     _fact(lines, "batch", _batch(pipeline["batch"]))
+    if pipeline.get("schedule"):
+        _fact(lines, "cron", f"{pipeline['schedule']}, next {pipeline['next_run_at'] or 'not while it is held'}")
+    if pipeline.get("runs_waiting"):
+        _fact(lines, "waits", look.many(pipeline["runs_waiting"], "run"))
     _fact(lines, "from", f"{pipeline['managed_by'] or 'the API'}, made {pipeline['created_at'][:10]}")
     _fact(lines, "log", f"{look.many(pipeline['accepted'], 'event')} accepted, {look.count(pipeline['dead'])} dead")
     if events:
@@ -52,7 +58,7 @@ def detail(
         lines.append("recent runs: rows, time\n", "dim")
     for run in runs[:left]:
         took = mark if run["duration_ms"] is None else look.took(run["duration_ms"])
-        lines.append(f" {look.clock(run['started_at'])} ")
+        lines.append(f" {look.clock(run['started_at'] or run['created_at'])} ")
         lines.append(f"{run['state']:<9}", look.RUN_STYLES.get(run["state"], ""))
         lines.append(f" {run['trigger']:<8} {look.count(run['rows']):>9} {took:>8}\n")
     lines.rstrip()
@@ -73,6 +79,8 @@ def _route(lines: Text, route: dict[str, Any]) -> None:
     lines.append(f"{'to':<{_LABEL}}", "dim")
     kind = "" if route["name"] == route["type"] else f" ({route['type']})"
     lines.append(f"{route['name']}{kind} {settings.get('path', '')} ")
+    if route.get("paused"):
+        lines.append("held ", "yellow")
     lines.append(f"{route['health']}\n", _HEALTH_STYLES[route["health"]])
     if route["retry_s"] is not None:
         _fact(lines, "", f"attempt {route['attempt']} failed, again in {route['retry_s']:.0f}s")

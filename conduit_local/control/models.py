@@ -1,0 +1,299 @@
+"""The shapes of `/_local/`, for the OpenAPI document. They may grow fields; none is ever taken away."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from conduit_local.core.keys import PREFIXES, Scope
+from conduit_local.core.pipeline import State
+from conduit_local.core.run import RunState, Trigger
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-06-21T14:09:33.120Z"]})]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class EventShown(_Body):
+    """An event with its payload."""
+
+    event_id: str
+    pipeline_id: str
+    pipeline: str
+    event_type: str
+    received_at: Time
+    payload: dict[str, Any]
+
+
+class Delivery(_Body):
+    """What became of an event on one route."""
+
+    destination: str
+    type: str
+    status: Literal["delivered", "pending"]
+    object_key: str | None
+    delivered_at: Time | None
+    run_id: str | None
+
+
+class EventDetail(EventShown):
+    """An event, and what became of it."""
+
+    seq: int
+    deliveries: list[Delivery]
+
+
+class EventPage(_Body):
+    """Events, the newest first."""
+
+    data: list[EventShown]
+    has_more: bool
+    next_cursor: str | None
+
+
+class NewEvent(_Body):
+    """One event of a request."""
+
+    event_type: str
+    payload: dict[str, Any]
+
+
+class EventsAccepted(_Body):
+    """All of them are on disk."""
+
+    accepted: int
+    first_event_id: str
+    last_event_id: str
+    received_at: Time
+    replayed: bool
+
+
+class PipelineShown(_Body):
+    """A pipeline with its whole configuration, secrets redacted."""
+
+    id: str
+    uuid: str
+    name: str
+    state: State
+    managed_by: str | None
+    created_at: Time
+    updated_at: Time | None
+    configuration: dict[str, Any]
+
+
+class PipelineList(_Body):
+    """All pipelines."""
+
+    data: list[PipelineShown]
+
+
+class PipelineDeleted(_Body):
+    """It is gone; what was accepted is still delivered."""
+
+    id: str
+    name: str
+    deleted: Literal[True]
+
+
+class RunShown(_Body):
+    """A run."""
+
+    id: str
+    pipeline_id: str
+    pipeline: str
+    trigger: Trigger
+    state: RunState
+    destination: str | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    duration_ms: int | None
+    rows: int
+    size_bytes: int
+    batches: int
+    attempts: int
+    object_key: str | None
+    error: str | None
+
+
+class RunLine(_Body):
+    """A line of a run's log."""
+
+    at: Time
+    level: str
+    message: str
+
+
+class RunDetail(RunShown):
+    """A run with the last lines of its log."""
+
+    log: list[RunLine]
+
+
+class RunPage(_Body):
+    """Runs, the newest first."""
+
+    data: list[RunShown]
+    has_more: bool
+    next_cursor: str | None
+
+
+class RunWanted(_Body):
+    """What a run is asked for; nothing is needed."""
+
+    full_refresh: bool | None = None
+    """Deliver everything that is still kept once more, under keys of this run."""
+    dry_run: bool | None = None
+    """Look only."""
+    variables: dict[str, str] | None = None
+
+
+class Rates(_Body):
+    """A sample a second, the oldest first: events in, events out, events pending."""
+
+    data: list[Annotated[list[int], Field(min_length=3, max_length=3)]]
+
+
+class LogLine(_Body):
+    """A line of the appliance's log."""
+
+    number: int
+    at: Time
+    level: str
+    pipeline: str | None
+    message: str
+
+
+class LogLines(_Body):
+    """Lines, the oldest first."""
+
+    data: list[LogLine]
+
+
+class KeyShown(_Body):
+    """A key, without its secret."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: list[Scope]
+    created_at: Time
+    last_used_at: Time | None
+    revoked_at: Time | None
+
+
+class KeyList(_Body):
+    """All keys, revoked ones among them."""
+
+    data: list[KeyShown]
+
+
+class KeyWanted(_Body):
+    """A key to be made."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    scopes: Annotated[list[Scope], Field(min_length=1)]
+    prefix: Literal[PREFIXES] = PREFIXES[0]  # type: ignore[valid-type]
+
+
+class KeyMade(KeyShown):
+    """A new key; its secret is shown this once."""
+
+    secret: str
+
+
+class Resealed(_Body):
+    """How many records hold secrets that were sealed anew."""
+
+    resealed: int
+
+
+class ClockWanted(_Body):
+    """One or more of these."""
+
+    set: Time | None = None
+    advance: Annotated[float, Field(ge=0)] | None = None
+    freeze: bool | None = None
+
+
+class ClockShown(_Body):
+    """The time it is now."""
+
+    now: Time
+
+
+class Live(_Body):
+    """Requests are answered."""
+
+    status: Literal["live"]
+
+
+class Ready(_Body):
+    """Events are taken."""
+
+    status: Literal["ready"]
+
+
+class NotReady(_Body):
+    """Events are refused, and why."""
+
+    status: Literal["not ready"]
+    reason: str
+
+
+class FileProblem(_Body):
+    """Something wrong in a configuration file."""
+
+    file: str
+    line: int | None
+    field: str
+    message: str
+
+
+class Reloaded(_Body):
+    """What a reload changed."""
+
+    created: list[str]
+    changed: list[str]
+    deleted: list[str]
+    problems: list[FileProblem]
+
+
+class Report(_Body):
+    """The settings, where each was set, the files and what is wrong with them."""
+
+    folder: str
+    settings: list[dict[str, Any]]
+    restart_needed: bool
+    files: list[dict[str, Any]]
+    problems: list[FileProblem]
+    read_at: Time | None
+
+
+class Snapshot(_Body):
+    """How everything stands."""
+
+    appliance: dict[str, Any]
+    time: Time
+    store: dict[str, Any]
+    configuration: dict[str, Any]
+    totals: dict[str, Any]
+    ledger_closes: bool
+    log_number: int
+    pipelines: list[dict[str, Any]]
+    departing: list[dict[str, Any]]
+
+
+class ErrorSaid(_Body):
+    """A stable code, a message for people, and each field that is wrong."""
+
+    code: str
+    message: str
+    details: dict[str, str] = {}
+
+
+class Failure(_Body):
+    """What every refusal says."""
+
+    error: ErrorSaid

@@ -1,0 +1,1 @@
+"""Sending to elsewhere: what may be reached, and what comes back."""
