@@ -1,5 +1,5 @@
 """
-`Conduit` and `AsyncConduit`: send events.
+`Conduit` and `AsyncConduit`: send events; pipelines and their runs under `pipelines`.
 
     from conduit_local import Conduit
 
@@ -8,9 +8,10 @@
     print(result.event_id)
 
 Every call carries an idempotency key, its own where none is given, so a call that is repeated after a lost answer
-makes no second event. Repeated are: no answer, 408, 429 and 503.
+makes no second event. Repeated are: no answer, 408, 429 and 503; what has no such key, like starting a run, not after a
+lost answer.
 
-Source: S0.11.
+Source: S0.11, S1.5.
 """
 
 import asyncio
@@ -20,18 +21,20 @@ import time
 import uuid
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from conduit_local.client.errors import Refusal, Unreachable
 from conduit_local.client.find import DEFAULT_URL
-from conduit_local.client.wire import Wire, header_value, value_of
+from conduit_local.client.pipelines import AsyncPipelines, Pipelines
+from conduit_local.client.wire import Wire, header_value, value_of, with_query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import aiohttp
 
 _PATH = "/v1/events"
+T = TypeVar("T")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 10.0
 
 
@@ -59,6 +62,8 @@ class Conduit:
         """
         self._wire = Wire(_url(base_url), token or os.environ.get("CONDUIT_TOKEN"), timeout_s)
         self._retries = retries
+        self.pipelines = Pipelines(self._ask)
+        """List, get and run pipelines, and look at their runs."""
 
     def emit(
         self, *, pipeline_id: str, event_type: str, payload: "Mapping[str, Any]", idempotency_key: str | None = None
@@ -68,15 +73,7 @@ class Conduit:
 
         Raises: Refusal with the API's code; Unreachable. Both after `retries` repeats where repeating may help.
         """
-        body = _body(pipeline_id, event_type, payload, idempotency_key)
-        for attempt in range(self._retries + 1):
-            try:
-                return _accepted(self._wire.ask("POST", _PATH, body))
-            except (Refusal, Unreachable) as error:
-                if attempt == self._retries or (isinstance(error, Refusal) and not error.repeatable):
-                    raise
-                time.sleep(_wait_s(attempt, error))
-        raise AssertionError("unreachable")
+        return self._ask("POST", _PATH, _accepted, _body(pipeline_id, event_type, payload, idempotency_key))
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -88,6 +85,25 @@ class Conduit:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        read: "Callable[[Any], T]",
+        body: "dict[str, Any] | None" = None,
+        *,
+        query: "Mapping[str, object] | None" = None,
+        once: bool = False,
+    ) -> T:
+        for attempt in range(self._retries + 1):
+            try:
+                return read(self._wire.ask(method, path, body, query=query))
+            except (Refusal, Unreachable) as error:
+                if attempt == self._retries or not _may_help(error, once=once):
+                    raise
+                time.sleep(_wait_s(attempt, error))
+        raise AssertionError("unreachable")
+
 
 class AsyncConduit:
     """The same for asyncio; any number of calls at once."""
@@ -95,25 +111,19 @@ class AsyncConduit:
     def __init__(
         self, token: str | None = None, base_url: str | None = None, *, timeout_s: float = 30.0, retries: int = 5
     ) -> None:
-        self._url = Wire(_url(base_url), None).url + _PATH
+        self._url = Wire(_url(base_url), None).url
         self._token = token or os.environ.get("CONDUIT_TOKEN")
         self._timeout_s = timeout_s
         self._retries = retries
         self._session: aiohttp.ClientSession | None = None
+        self.pipelines = AsyncPipelines(self._ask)
+        """List, get and run pipelines, and look at their runs."""
 
     async def emit(
         self, *, pipeline_id: str, event_type: str, payload: "Mapping[str, Any]", idempotency_key: str | None = None
     ) -> Accepted:
         """As `Conduit.emit`."""
-        body = _body(pipeline_id, event_type, payload, idempotency_key)
-        for attempt in range(self._retries + 1):
-            try:
-                return await self._ask(body)
-            except (Refusal, Unreachable) as error:
-                if attempt == self._retries or (isinstance(error, Refusal) and not error.repeatable):
-                    raise
-                await asyncio.sleep(_wait_s(attempt, error))
-        raise AssertionError("unreachable")
+        return await self._ask("POST", _PATH, _accepted, _body(pipeline_id, event_type, payload, idempotency_key))
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -129,8 +139,28 @@ class AsyncConduit:
     ) -> None:
         await self.close()
 
-    async def _ask(self, body: "dict[str, Any]") -> Accepted:
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        read: "Callable[[Any], T]",
+        body: "dict[str, Any] | None" = None,
+        *,
+        query: "Mapping[str, object] | None" = None,
+        once: bool = False,
+    ) -> T:
+        for attempt in range(self._retries + 1):
+            try:
+                return read(await self._exchange(method, with_query(path, query), body))
+            except (Refusal, Unreachable) as error:
+                if attempt == self._retries or not _may_help(error, once=once):
+                    raise
+                await asyncio.sleep(_wait_s(attempt, error))
+        raise AssertionError("unreachable")
+
+    async def _exchange(self, method: str, target: str, body: "dict[str, Any] | None") -> Any:
         import aiohttp
+        from yarl import URL
 
         if self._session is None:
             headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -138,12 +168,13 @@ class AsyncConduit:
             self._session = aiohttp.ClientSession(
                 headers=headers, timeout=aiohttp.ClientTimeout(total=self._timeout_s), trust_env=False
             )
+        url = URL(self._url + target, encoded=True)
         try:
-            async with self._session.post(self._url, json=body, allow_redirects=False) as response:
+            async with self._session.request(method, url, json=body, allow_redirects=False) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unreachable(f"no appliance answers at {self._url}: {str(error) or 'timed out'}") from error
-        return _accepted(value_of(self._url, response.status, response.reason, response.headers, content))
+        return value_of(self._url, response.status, response.reason, response.headers, content)
 
 
 def _url(base_url: str | None) -> str:
@@ -173,6 +204,11 @@ def _accepted(value: "Mapping[str, Any]") -> Accepted:
         )
     except KeyError as error:
         raise Unreachable("what answers is no appliance") from error
+
+
+def _may_help(error: Refusal | Unreachable, *, once: bool) -> bool:
+    """Whether the same request may succeed when it is repeated, and does nothing twice."""
+    return error.repeatable if isinstance(error, Refusal) else not once
 
 
 def _wait_s(attempt: int, error: Refusal | Unreachable) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Self
 
-from conduit_local.client.wire import Wire, segment
+from conduit_local.client.wire import Download, Wire, segment
 
 Json = dict[str, Any]
 
@@ -84,6 +84,18 @@ class ControlClient:
         """One run, with its log."""
         return self._get(f"/_local/runs/{segment(run_id)}")
 
+    def start_run(self, ref: str, options: Json) -> Json:
+        """Ask for a run of a pipeline; it begins as soon as it may."""
+        return dict(self._wire.ask("POST", f"/_local/pipelines/{segment(ref)}/runs", options))
+
+    def cancel_run(self, run_id: str) -> Json:
+        """End a run that waits or is under way."""
+        return dict(self._wire.ask("POST", f"/_local/runs/{segment(run_id)}/cancel"))
+
+    def download_run(self, run_id: str) -> Download:
+        """What a run has written. Close it."""
+        return self._wire.download(f"/_local/runs/{segment(run_id)}/download")
+
     def logs(self, **query: object) -> list[Json]:
         """The newest log lines, the oldest first."""
         return list(self._get("/_local/logs", **query)["data"])
@@ -92,13 +104,18 @@ class ControlClient:
         """All API keys, without secrets."""
         return list(self._get("/_local/keys")["data"])
 
-    def create_key(self, name: str, scopes: list[str]) -> Json:
+    def create_key(self, name: str, scopes: list[str], prefix: str | None = None) -> Json:
         """A new key, with its secret, this once."""
-        return dict(self._wire.ask("POST", "/_local/keys", {"name": name, "scopes": scopes}))
+        wanted: Json = {"name": name, "scopes": scopes}
+        return dict(self._wire.ask("POST", "/_local/keys", wanted if prefix is None else {**wanted, "prefix": prefix}))
 
     def revoke_key(self, key_id: str) -> Json:
         """Make a key useless."""
         return dict(self._wire.ask("DELETE", f"/_local/keys/{segment(key_id)}"))
+
+    def rotate_secrets(self) -> int:
+        """Seal every secret with a new key; how many records that were."""
+        return int(self._wire.ask("POST", "/_local/secrets/rotate")["resealed"])
 
     def configuration(self) -> Json:
         """Settings with their sources, files, problems."""

@@ -3,7 +3,8 @@ What can go wrong, from a caller's point of view.
 
     ClientError
     ├── Unreachable     no answer: not running, refused, cut off
-    └── Refusal         an answer that is an error: status, code, message
+    ├── Refusal         an answer that is an error: status, code, message
+    └── RunTimeout      a run that was waited for has not ended yet
 """
 
 
@@ -32,3 +33,11 @@ class Refusal(ClientError):
     def repeatable(self) -> bool:
         """Whether the same request may succeed later."""
         return self.status in {408, 429, 503}
+
+
+class RunTimeout(ClientError, TimeoutError):
+    """A run that was waited for has not ended in time. It goes on."""
+
+    def __init__(self, run_id: str, pipeline: str, timeout_s: float) -> None:
+        super().__init__(f"the run {run_id} of {pipeline} has not ended after {timeout_s:g} s; it goes on")
+        self.run_id = run_id

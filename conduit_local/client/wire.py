@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from conduit_local.client.errors import Refusal, Unreachable
 
+_PIECE_BYTES = 1 << 20
 _MAX_DIGITS = 4_300  # Python neither reads nor prints a longer whole number
 
 
@@ -96,6 +97,18 @@ class Wire:
             response.close()
             self.close()
 
+    def download(self, path: str) -> "Download":
+        """A file: close it. Raises: Unreachable, Refusal."""
+        response = self._exchange("GET", path, None, None, {"Accept": "*/*"})
+        if response.status != 200:
+            try:
+                content = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                raise Unreachable(f"{self.url} was cut off: {error}") from error
+            value_of(self.url, response.status, response.reason, response.headers, content)
+        return Download(self, response)
+
     def _exchange(
         self,
         method: str,
@@ -104,8 +117,7 @@ class Wire:
         query: Mapping[str, object] | None,
         headers: Mapping[str, str] | None,
     ) -> http.client.HTTPResponse:
-        wanted = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        target = self._path + path + (f"?{urlencode(wanted, errors='surrogateescape')}" if wanted else "")
+        target = self._path + with_query(path, query)
         sent = {"Accept": "application/json", **(headers or {})}
         if self._key:
             sent["Authorization"] = f"Bearer {self._key}"
@@ -137,6 +149,37 @@ class Wire:
             kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
             self._kept = kind(self._host, self._port, timeout=self._timeout_s)
         return self._kept
+
+
+class Download:
+    """A file on its way: its name, and its bytes in pieces."""
+
+    def __init__(self, wire: Wire, response: http.client.HTTPResponse) -> None:
+        self._wire = wire
+        self._response = response
+        self.name = response.headers.get_filename() or "download"
+        """What the appliance calls it."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All of it, or: Unreachable."""
+        try:
+            while piece := self._response.read(_PIECE_BYTES):
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{self._wire.url} was cut off: {error}") from error
+        if self._response.length:
+            raise Unreachable(f"{self._wire.url} was cut off: {self._response.length:,} bytes lack")
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._response.close()
+        self._wire.close()
+
+
+def with_query(path: str, query: Mapping[str, object] | None) -> str:
+    """`path` with the parameters of `query` that are not None."""
+    wanted = {name: str(value) for name, value in (query or {}).items() if value is not None}
+    return f"{path}?{urlencode(wanted, errors='surrogateescape')}" if wanted else path
 
 
 def segment(text: str) -> str:
