@@ -1,0 +1,49 @@
+"""The figures of `monitor`: how much, how fast, how often not. Source: S2.5."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from conduit_local.core.times import SECOND_US
+from conduit_local.engine.engine import Engine
+from conduit_local.engine.topology import LivePipeline, percentiles
+
+_RANKS = (50, 95, 99)
+
+
+def figures(engine: Engine, lives: Sequence[LivePipeline], window_s: int) -> dict[str, Any]:
+    """Of these pipelines together, over the last `window_s` seconds."""
+    since_us = engine.clock.steady_us() - window_s * SECOND_US
+    histories = [engine.rates.history(live, window_s) for live in lives]
+    measured_s = max(map(len, histories), default=0)
+    accepted = sum(sample.accepted for history in histories for sample in history)
+    delivered = sum(sample.delivered for history in histories for sample in history)
+    failures = sum(at_us >= since_us for live in lives for route in live.routes.values() for at_us in route.failures)
+    return {
+        "window_s": window_s,
+        "measured_s": measured_s,
+        "throughput": {
+            "in_per_s": _rate(accepted, measured_s),
+            "out_per_s": _rate(delivered, measured_s),
+            "accepted": accepted,
+            "delivered": delivered,
+        },
+        "errors": {"count": failures, "per_minute": _rate(failures * 60, window_s)},
+        "latency": {
+            "accept_ms": _percentiles([live.accept_us.since(since_us) for live in lives]),
+            "delivery_ms": _percentiles([live.deliver_us.since(since_us) for live in lives]),
+        },
+        "pending": sum(live.pending(engine.log.head(live.pipeline).seq) for live in lives),
+    }
+
+
+def _rate(count: int, seconds: int) -> float:
+    return round(count / seconds, 3) if seconds else 0.0
+
+
+def _percentiles(durations_us: Sequence[Sequence[int]]) -> dict[str, float | None]:
+    found = percentiles(chain.from_iterable(durations_us), *_RANKS)
+    return {
+        f"p{rank}": None if took_us is None else round(took_us / 1000, 1)
+        for rank, took_us in zip(_RANKS, found, strict=True)
+    }
