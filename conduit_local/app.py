@@ -38,6 +38,7 @@ from conduit_local.dialects.s0 import routes as s0
 from conduit_local.dialects.s1 import routes as s1
 from conduit_local.dialects.s2 import routes as s2
 from conduit_local.dialects.s3 import routes as s3
+from conduit_local.dialects.s4 import routes as s4
 from conduit_local.egress.client import HttpClient
 from conduit_local.egress.guard import Guard
 from conduit_local.engine.clock import SteeredClock, SystemClock
@@ -157,7 +158,7 @@ async def _serve(
         durability=settings.durability,
     )
     control = Control(engine, identity, configuration)
-    apis = [*(one.api(engine) for one in (s0, s1, s2, s3)), control.api()]
+    apis = [*(one.api(engine) for one in (s0, s1, s2, s3, s4)), control.api()]
     apis.append(docs_api(apis, title="conduit-local", version=__version__, base_url=start.environment.get("BASE_URL")))
     boundary = Boundary(
         Router(apis, coded_error),

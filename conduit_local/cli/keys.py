@@ -6,6 +6,7 @@ from conduit_local.cli.common import as_json, print_json, print_table, reaches_a
 from conduit_local.client.control import ControlClient
 
 _SCOPES = ["ingest", "read", "manage", "admin"]
+_PREFIXES = ["ck_live_", "bp_v1_", "df_key_"]
 
 
 @click.group()
@@ -42,11 +43,12 @@ def list_(client: ControlClient, json_: bool) -> None:
 @keys.command()
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(_SCOPES), default=["ingest"], show_default=True)
+@click.option("--prefix", type=click.Choice(_PREFIXES), help="What it begins with; it works on every API all the same.")
 @as_json
 @reaches_appliance
-def create(client: ControlClient, name: str, scopes: tuple[str, ...], json_: bool) -> None:
+def create(client: ControlClient, name: str, scopes: tuple[str, ...], prefix: str | None, json_: bool) -> None:
     """Make a key. Its secret is printed once, on standard output, and is not kept."""
-    key = client.create_key(name, list(scopes))
+    key = client.create_key(name, list(scopes), prefix)
     if json_:
         print_json(key)
         return

@@ -1,13 +1,19 @@
-"""`runs`: list, show, logs."""
+"""`runs`: list, show, start, cancel, logs, download."""
 
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
 
-from conduit_local.cli.common import as_json, print_json, print_table, reaches_appliance
+from conduit_local.cli.common import USAGE, Failure, as_json, print_json, print_table, reaches_appliance
 from conduit_local.client.control import ControlClient
 from conduit_local.core.plain import plain
 from conduit_local.core.units import size_text
+
+_POLL_S = 0.1
 
 
 @click.group()
@@ -17,8 +23,8 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--pipeline", help="Of this pipeline only.")
-@click.option("--state", type=click.Choice(["running", "success", "cancelled"]))
-@click.option("--trigger", type=click.Choice(["stream", "manual", "drain"]))
+@click.option("--state", type=click.Choice(["pending", "running", "success", "failed", "cancelled"]))
+@click.option("--trigger", type=click.Choice(["stream", "schedule", "manual", "drain"]))
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @as_json
 @reaches_appliance
@@ -36,7 +42,7 @@ def list_(client: ControlClient, json_: bool, **query: Any) -> None:
                 one["pipeline"],
                 one["trigger"],
                 one["state"],
-                one["started_at"],
+                one["started_at"] or "waits",
                 f"{one['rows']:,}",
                 size_text(one["size_bytes"]),
                 one["duration_ms"],
@@ -64,3 +70,85 @@ def logs(client: ControlClient, run: str) -> None:
     """A run's log."""
     for line in client.run(run)["log"]:
         click.echo(f"{line['at']} {line['level']:<7} {plain(line['message'])}")
+
+
+@runs.command()
+@click.argument("pipeline")
+@click.option("--full-refresh", is_flag=True, help="Deliver everything that is still kept once more.")
+@click.option("--dry-run", is_flag=True, help="Look only: nothing is written or moved.")
+@click.option("--var", "given", multiple=True, metavar="NAME=VALUE", help="Stands for ${NAME} in this run.")
+@click.option("--wait", type=float, metavar="SECONDS", help="Wait until it has ended; fail where it does not succeed.")
+@as_json
+@reaches_appliance
+def start(
+    client: ControlClient, pipeline: str, given: tuple[str, ...], wait: float | None, json_: bool, **options: bool
+) -> None:
+    """Start a run of PIPELINE: its name, id or UUID. It waits while another one is under way."""
+    variables = dict(_variable(one) for one in given)
+    run = client.start_run(pipeline, {**options, "variables": variables})
+    if wait is not None:
+        run = _ended(client, run, wait)
+    if json_:
+        print_json(run)
+    else:
+        click.echo(f"{run['pipeline']}: run {run['id']} {run['state']}")
+    if wait is not None and run["state"] != "success":
+        raise Failure(f"the run {run['id']} has {run['state']}{': ' + plain(run['error']) if run['error'] else ''}")
+
+
+@runs.command()
+@click.argument("run")
+@as_json
+@reaches_appliance
+def cancel(client: ControlClient, run: str, json_: bool) -> None:
+    """End a run that waits or is under way. What it has not delivered stays pending."""
+    found = client.cancel_run(run)
+    if json_:
+        print_json(found)
+    else:
+        click.echo(f"{found['pipeline']}: run {found['id']} {found['state']}")
+
+
+@runs.command()
+@click.argument("run")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to; - is standard output.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@reaches_appliance
+def download(client: ControlClient, run: str, output: Path | None, force: bool) -> None:
+    """Download what a run has written: one object as it is, several as a zip. Named as the appliance says."""
+    with closing(client.download_run(run)) as found:
+        if output == Path("-"):
+            for piece in found:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            return
+        name = Path(found.name).name
+        target = output / name if output is not None and output.is_dir() else output or Path(name)
+        if target.exists() and not force:
+            raise Failure(f"{target} is there already; --force replaces it")
+        part = target.with_name(f".{target.name}.part")
+        try:
+            with part.open("wb") as file:
+                size = sum(map(file.write, found))
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    click.echo(f"{target}: {size_text(size)}")
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise Failure(f"--var takes NAME=VALUE, not {plain(text)!r}", USAGE)
+    return name, value
+
+
+def _ended(client: ControlClient, run: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Ask until it has ended."""
+    until = time.monotonic() + seconds
+    while run["state"] in {"pending", "running"}:
+        if time.monotonic() > until:
+            raise Failure(f"the run {run['id']} is still {run['state']} after {seconds:g} seconds; it goes on")
+        time.sleep(_POLL_S)
+        run = {name: value for name, value in client.run(run["id"]).items() if name != "log"}
+    return run

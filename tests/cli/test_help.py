@@ -61,8 +61,9 @@ SAY_IT_THEMSELVES = {"limit", "state", "trigger", "scopes"}
 PROMISED = {
     "pipelines": {"list", "show", "apply", "pause", "resume", "drain", "flush", "delete"},
     "events": {"send", "list", "show", "tail"},
-    "runs": {"list", "show", "logs"},
+    "runs": {"list", "show", "start", "cancel", "logs", "download"},
     "keys": {"list", "create", "revoke"},
+    "secrets": {"rotate"},
 }
 
 
