@@ -31,6 +31,7 @@ from tests.bench.measures import (
     help_ms,
     idle,
     paused_against_bare,
+    pipe_against_bare,
     share_with,
     start_ms,
     terminal,
@@ -98,6 +99,17 @@ async def _arrays(effort: Effort) -> list[Row]:
             holds=found.ours_per_s >= 200_000,
         ),
         _cost(found),
+    ]
+
+
+async def _pipes(effort: Effort) -> list[Row]:
+    single = await pipe_against_bare(batch=False, delivered=True, effort=effort)
+    alone = await pipe_against_bare(batch=True, delivered=False, effort=effort)
+    both = await pipe_against_bare(batch=True, delivered=True, effort=effort)
+    return [
+        _ratio("`/v1/ingest`: single records with every check", single, "of bare", 0.7),
+        _ratio(f"`/v1/ingest`: arrays of {BATCH} records, ingest alone", alone, "of bare", 0.4),
+        _ratio(f"`/v1/ingest`: arrays of {BATCH} records, while they are delivered", both, "of bare", 0.4),
     ]
 
 
@@ -170,6 +182,7 @@ async def _watched(effort: Effort) -> list[Row]:
 _STEPS: dict[str, Callable[[Effort], Awaitable[list[Row]]]] = {
     "single events": _singles,
     "arrays of orders": _arrays,
+    "pipes": _pipes,
     "arrays of earthquakes": _quakes,
     "end to end": _flow,
     "with a backlog": _backlog,

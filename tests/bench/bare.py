@@ -35,6 +35,7 @@ async def serve() -> None:
     """Listen until killed."""
     app = web.Application(client_max_size=64 << 20)
     app.router.add_post("/v1/events", constant)
+    app.router.add_post("/v1/ingest/{pipe}", constant)
     app.router.add_post("/_local/pipelines/pl_8f3a/events", constant)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -79,6 +79,43 @@ def order_arrays() -> Maker:
     return _arrays(b"order.created", [order(chance) for _ in range(400 * BATCH)])
 
 
+def pipe_records(pipe: str, origin: str) -> Maker:
+    """One record a request to a pipe, as a page from `origin` sends it, each with an idempotency key of its own."""
+    chance = random.Random(3)
+    payloads = [order(chance) for _ in range(1000)]
+    start = b"%x" % time.time_ns()
+    count = 0
+
+    def make() -> bytes:
+        nonlocal count
+        count += 1
+        payload = payloads[count % 1000]
+        more = b"Origin: %s\r\nIdempotency-Key: %s-%d\r\n" % (origin.encode(), start, count)
+        head = _HEAD.replace(b"Content-Length", more + b"Content-Length")
+        return head % (_ingest(pipe), len(payload)) + payload
+
+    return make
+
+
+def pipe_arrays(pipe: str) -> Maker:
+    """400 requests of 100 records each to a pipe."""
+    chance = random.Random(4)
+    arrays = [b"[" + b",".join(order(chance) for _ in range(BATCH)) + b"]" for _ in range(400)]
+    requests = [request(_ingest(pipe), array) for array in arrays]
+    count = 0
+
+    def make() -> bytes:
+        nonlocal count
+        count += 1
+        return requests[count % len(requests)]
+
+    return make
+
+
+def _ingest(pipe: str) -> bytes:
+    return f"/v1/ingest/{pipe}".encode()
+
+
 def quake_arrays() -> Maker:
     """17 requests of 100 earthquakes each, 710 bytes of JSON an event."""
     return _arrays(b"earthquake.reported", QUAKES.read_bytes().splitlines())

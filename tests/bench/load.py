@@ -79,7 +79,7 @@ class Load:
 
     def answered(self, answer: bytes, seconds: float) -> bool:
         """One request is done; returns whether another one is wanted."""
-        if not answer.startswith(b"HTTP/1.1 200"):
+        if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202")):
             self.fail(f"refused: {answer[:400]!r}")
         self.latencies_ms.append(seconds * 1000)
         self._left -= 1
@@ -105,7 +105,7 @@ async def send(
     """
     Send for `seconds`, or `requests` requests; what is sent in the first `warm_s` is not counted.
 
-    Raises: RuntimeError where an answer is not a 200.
+    Raises: RuntimeError where an answer is not a 200 or 202.
     """
     load = Load(make, connections, requests)
     loop = asyncio.get_running_loop()

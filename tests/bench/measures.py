@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.appliance import KEY, Appliance
-from tests.bench.bodies import BATCH, Maker, order_arrays, single_orders
+from tests.bench.bodies import BATCH, Maker, order_arrays, pipe_arrays, pipe_records, single_orders
 from tests.bench.load import Slice, send
 
 CONNECTIONS = 128
@@ -33,6 +33,11 @@ name: orders-stream
 id: pl_8f3a
 batch: {max_events: 10000, max_age: 1s}
 destinations: [{type: files, path: out}]
+"""
+ORIGIN = "https://app.example.com"
+_PIPE = f"""{_PIPELINE}
+access: {{allowed_origins: ["{ORIGIN}"]}}
+limits: {{ingest_max_records_per_request: 500}}
 """
 
 
@@ -63,11 +68,11 @@ def bare() -> Iterator[int]:
 
 
 @contextmanager
-def appliance() -> Iterator[Appliance]:
+def appliance(pipeline: str = _PIPELINE) -> Iterator[Appliance]:
     """An appliance with keys, limits and one route to JSON lines files, on a folder of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        Appliance(Path(folder), {"orders": _PIPELINE}, settings=_SETTINGS) as found,
+        Appliance(Path(folder), {"orders": pipeline}, settings=_SETTINGS) as found,
     ):
         yield found
 
@@ -125,6 +130,20 @@ async def paused_against_bare(make: Maker, each: int, effort: Effort) -> Compare
         async with paused(0) as ours:
             await send(ours.port, make, CONNECTIONS, seconds=effort.slice_s)
             return await compared(ours, port, make, CONNECTIONS, each, effort)
+
+
+async def pipe_against_bare(batch: bool, delivered: bool, effort: Effort) -> Compared:
+    """
+    A pipe of S3 against the bare handler: arrays of 100 records, or single ones with every check there is (key, allowed
+    origin, limits row, idempotency key).
+    """
+    with bare() as port, appliance(_PIPE) as ours:
+        pipe = ours.pipeline("pl_8f3a")["uuid"]
+        if not delivered:
+            assert ours.ask("POST", "/_local/pipelines/pl_8f3a/pause").status == 200
+        make = pipe_arrays(pipe) if batch else pipe_records(pipe, ORIGIN)
+        await send(ours.port, make, CONNECTIONS, seconds=effort.slice_s)
+        return await compared(ours, port, make, CONNECTIONS, BATCH if batch else 1, effort)
 
 
 async def flow_per_s(effort: Effort) -> float:

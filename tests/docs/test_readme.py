@@ -20,9 +20,9 @@ TEXT = README.read_text()
 PORT = "8642"
 
 
-def blocks(kind: str) -> list[str]:
+def blocks(kind: str, text: str = TEXT) -> list[str]:
     """The fenced blocks of one kind."""
-    return re.findall(rf"^```{kind}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def whole(command: str) -> bool:
@@ -31,9 +31,9 @@ def whole(command: str) -> bool:
     return checked.returncode == 0 and not checked.stderr and not command.endswith("\\")
 
 
-def steps() -> Iterator[tuple[str, str]]:
+def steps(page: str = TEXT) -> Iterator[tuple[str, str]]:
     """Each command of the tour, with the output that is shown for it."""
-    for block in blocks("console"):
+    for block in blocks("console", page):
         for text in block.split("$ ")[1:] if block.startswith("$ ") else []:
             lines = text.splitlines()
             taken = next(n for n in range(1, len(lines) + 1) if whole("\n".join(lines[:n])))
@@ -124,8 +124,30 @@ def test_the_tour_goes_as_it_is_shown(tmp_path: Path) -> None:
             assert re.fullmatch(pattern(shown), printed.strip("\n")), f"$ {command}\n{printed}\nis not\n{shown}"
             done += 1
         (script,) = blocks("python")
-        assert walk.run(f"{sys.executable} - <<'EOF'\n{script}\nEOF").startswith("evt_")
+        event_id, status = walk.run(f"{sys.executable} - <<'EOF'\n{script}\nEOF").split()
+        assert event_id.startswith("evt_")
+        assert status == "success"
     assert done > 10
+
+
+@pytest.mark.slow
+def test_the_example_of_s0s_page_goes_as_it_is_shown(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        missing("the page uses curl; on Debian and Ubuntu: sudo apt install curl")
+    page = (ROOT / "conduit_local/dialects/s0/README.md").read_text()
+    with tour(tmp_path) as walk:
+        walk.run("export CONDUIT_LOCAL_API_KEY=ck_live_8Hx2Qm4Rt9Vn0Lb")
+        walk.run("conduit-local serve --data-dir data --config-dir sample_data")
+        for command, shown in steps(page):
+            assert re.fullmatch(pattern(shown), walk.run(command).strip("\n")), command
+
+
+def test_every_dialect_has_a_page_with_an_example_and_what_was_decided() -> None:
+    for folder in sorted((ROOT / "conduit_local/dialects").glob("s[0-9]")):
+        page = (folder / "README.md").read_text()
+        assert page.startswith(f"# {folder.name.upper()}"), folder
+        assert "curl" in page
+        assert "decided" in page
 
 
 def test_the_configuration_that_is_shown_is_good(tmp_path: Path) -> None:
