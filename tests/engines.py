@@ -11,12 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from conduit_local.egress.client import HttpClient
-from conduit_local.egress.guard import Guard
-
 from conduit_local.core.ports import Clock, Destinations
 from conduit_local.core.texts import Texts
 from conduit_local.destinations.kinds import DESTINATIONS, DestinationMaker
+from conduit_local.egress.client import HttpClient
+from conduit_local.egress.guard import Guard
 from conduit_local.engine.clock import SystemClock
 from conduit_local.engine.engine import Engine, EngineSettings, Ports, run_engine
 from conduit_local.engine.journal import LOGGER, Journal

@@ -2,20 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from conduit_local.core.keys import PREFIXES, Scope
 from conduit_local.core.pipeline import State
 from conduit_local.core.run import RunState, Trigger
+from conduit_local.http.shape import Shape
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-06-21T14:09:33.120Z"]})]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class EventShown(_Body):
+class EventShown(Shape):
     """An event with its payload."""
 
     event_id: str
@@ -26,7 +23,7 @@ class EventShown(_Body):
     payload: dict[str, Any]
 
 
-class Delivery(_Body):
+class Delivery(Shape):
     """What became of an event on one route."""
 
     destination: str
@@ -44,7 +41,7 @@ class EventDetail(EventShown):
     deliveries: list[Delivery]
 
 
-class EventPage(_Body):
+class EventPage(Shape):
     """Events, the newest first."""
 
     data: list[EventShown]
@@ -52,14 +49,14 @@ class EventPage(_Body):
     next_cursor: str | None
 
 
-class NewEvent(_Body):
+class NewEvent(Shape):
     """One event of a request."""
 
     event_type: str
     payload: dict[str, Any]
 
 
-class EventsAccepted(_Body):
+class EventsAccepted(Shape):
     """All of them are on disk."""
 
     accepted: int
@@ -69,7 +66,7 @@ class EventsAccepted(_Body):
     replayed: bool
 
 
-class PipelineShown(_Body):
+class PipelineShown(Shape):
     """A pipeline with its whole configuration, secrets redacted."""
 
     id: str
@@ -82,13 +79,13 @@ class PipelineShown(_Body):
     configuration: dict[str, Any]
 
 
-class PipelineList(_Body):
+class PipelineList(Shape):
     """All pipelines."""
 
     data: list[PipelineShown]
 
 
-class PipelineDeleted(_Body):
+class PipelineDeleted(Shape):
     """It is gone; what was accepted is still delivered."""
 
     id: str
@@ -96,7 +93,7 @@ class PipelineDeleted(_Body):
     deleted: Literal[True]
 
 
-class RunShown(_Body):
+class RunShown(Shape):
     """A run."""
 
     id: str
@@ -117,7 +114,7 @@ class RunShown(_Body):
     error: str | None
 
 
-class RunLine(_Body):
+class RunLine(Shape):
     """A line of a run's log."""
 
     at: Time
@@ -131,7 +128,7 @@ class RunDetail(RunShown):
     log: list[RunLine]
 
 
-class RunPage(_Body):
+class RunPage(Shape):
     """Runs, the newest first."""
 
     data: list[RunShown]
@@ -139,7 +136,7 @@ class RunPage(_Body):
     next_cursor: str | None
 
 
-class RunWanted(_Body):
+class RunWanted(Shape):
     """What a run is asked for; nothing is needed."""
 
     full_refresh: bool | None = None
@@ -149,13 +146,13 @@ class RunWanted(_Body):
     variables: dict[str, str] | None = None
 
 
-class Rates(_Body):
+class Rates(Shape):
     """A sample a second, the oldest first: events in, events out, events pending."""
 
     data: list[Annotated[list[int], Field(min_length=3, max_length=3)]]
 
 
-class LogLine(_Body):
+class LogLine(Shape):
     """A line of the appliance's log."""
 
     number: int
@@ -165,13 +162,13 @@ class LogLine(_Body):
     message: str
 
 
-class LogLines(_Body):
+class LogLines(Shape):
     """Lines, the oldest first."""
 
     data: list[LogLine]
 
 
-class KeyShown(_Body):
+class KeyShown(Shape):
     """A key, without its secret."""
 
     id: str
@@ -183,13 +180,13 @@ class KeyShown(_Body):
     revoked_at: Time | None
 
 
-class KeyList(_Body):
+class KeyList(Shape):
     """All keys, revoked ones among them."""
 
     data: list[KeyShown]
 
 
-class KeyWanted(_Body):
+class KeyWanted(Shape):
     """A key to be made."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -203,13 +200,13 @@ class KeyMade(KeyShown):
     secret: str
 
 
-class Resealed(_Body):
+class Resealed(Shape):
     """How many records hold secrets that were sealed anew."""
 
     resealed: int
 
 
-class ClockWanted(_Body):
+class ClockWanted(Shape):
     """One or more of these."""
 
     set: Time | None = None
@@ -217,32 +214,32 @@ class ClockWanted(_Body):
     freeze: bool | None = None
 
 
-class ClockShown(_Body):
+class ClockShown(Shape):
     """The time it is now."""
 
     now: Time
 
 
-class Live(_Body):
+class Live(Shape):
     """Requests are answered."""
 
     status: Literal["live"]
 
 
-class Ready(_Body):
+class Ready(Shape):
     """Events are taken."""
 
     status: Literal["ready"]
 
 
-class NotReady(_Body):
+class NotReady(Shape):
     """Events are refused, and why."""
 
     status: Literal["not ready"]
     reason: str
 
 
-class FileProblem(_Body):
+class FileProblem(Shape):
     """Something wrong in a configuration file."""
 
     file: str
@@ -251,7 +248,7 @@ class FileProblem(_Body):
     message: str
 
 
-class Reloaded(_Body):
+class Reloaded(Shape):
     """What a reload changed."""
 
     created: list[str]
@@ -260,7 +257,7 @@ class Reloaded(_Body):
     problems: list[FileProblem]
 
 
-class Report(_Body):
+class Report(Shape):
     """The settings, where each was set, the files and what is wrong with them."""
 
     folder: str
@@ -271,7 +268,7 @@ class Report(_Body):
     read_at: Time | None
 
 
-class Snapshot(_Body):
+class Snapshot(Shape):
     """How everything stands."""
 
     appliance: dict[str, Any]
@@ -285,7 +282,7 @@ class Snapshot(_Body):
     departing: list[dict[str, Any]]
 
 
-class ErrorSaid(_Body):
+class ErrorSaid(Shape):
     """A stable code, a message for people, and each field that is wrong."""
 
     code: str
@@ -293,7 +290,7 @@ class ErrorSaid(_Body):
     details: dict[str, str] = {}
 
 
-class Failure(_Body):
+class Failure(Shape):
     """What every refusal says."""
 
     error: ErrorSaid

@@ -13,6 +13,7 @@ The neutral HTTP kit; it knows no dialect.
     download    objects as a download
     decode      JSON bodies to typed values
     wording     what HTTP itself says about an error
+    shape       the models that say what an API takes and answers
     openapi     the OpenAPI document, out of the route tables
     docs_page   `/docs`, which works offline
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from conduit_local.core.event import MAX_KEY_LENGTH, MAX_TYPE_LENGTH
 from conduit_local.core.spec import MAX_BATCH_EVENTS
+from conduit_local.http.shape import Shape
 
 _TIME = {"format": "date-time", "examples": ["2026-06-21T14:09:33Z"]}
 
@@ -16,14 +17,12 @@ EventType = Annotated[
 ]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+class _Body(Shape):
+    model_config = ConfigDict(extra="forbid")
 
 
-class EventToCreate(BaseModel):
+class EventToCreate(Shape):
     """One event for one pipeline."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     pipeline_id: str
     """The pipeline's id, UUID or name; echoed as sent."""
@@ -98,10 +97,10 @@ class PipelineList(_Body):
     next_cursor: str | None
 
 
-class PipelineToCreate(BaseModel):
+class PipelineToCreate(Shape):
     """A pipeline's configuration; `batch_size` stands for `batch.max_events`. The rest is as in a pipeline file."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     name: str
     """Unique: lowercase letters, digits, `_` and `-`."""

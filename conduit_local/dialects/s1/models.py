@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from conduit_local.core.spec import AccessSpec, BatchSpec, EnrichSpec, LimitsSpec, RetrySpec
+from conduit_local.http.shape import Shape
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-02-15T06:00:00Z"]})]
 Count = Annotated[int, Field(ge=0)]
@@ -14,14 +15,14 @@ Status = Literal["active", "paused", "error"]
 RunStatus = Literal["running", "success", "failed", "cancelled"]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+class _Body(Shape):
+    model_config = ConfigDict(extra="forbid")
 
 
-class Component(BaseModel):
+class Component(Shape):
     """A source, transform or destination: `type` says which; the settings are those of that type."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     type: str
 

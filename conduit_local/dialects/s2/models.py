@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from conduit_local.core.pipeline import Health, State
 from conduit_local.core.webhook import NoticeKind, TellingState
+from conduit_local.http.shape import Shape
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2025-01-01T12:00:00Z"]})]
 Count = Annotated[int, Field(ge=0)]
@@ -13,8 +14,8 @@ Milliseconds = Annotated[float, Field(ge=0)]
 D = TypeVar("D")
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+class _Said(Shape):
+    model_config = ConfigDict(extra="forbid")
 
 
 # The envelope ------------------------------------------------------------------------------------------------

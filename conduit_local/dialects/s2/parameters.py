@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
+from pydantic import AfterValidator, ConfigDict, Field, StrictInt
 
 from conduit_local.core.event import MAX_EVENTS_PER_REQUEST, MAX_KEY_LENGTH
 from conduit_local.core.names import MAX_TITLE, check_title
 from conduit_local.core.spec import MAX_BATCH_EVENTS
 from conduit_local.core.times import parse_rfc3339
+from conduit_local.http.shape import Shape
 
 DEFAULT_TYPE = "event"
 
@@ -21,10 +22,10 @@ def _time(text: str | None) -> str | None:
     return text
 
 
-class Parameters(BaseModel):
+class Parameters(Shape):
     """What is not known here is refused by name."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Options(Parameters):

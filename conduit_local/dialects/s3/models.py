@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from conduit_local.core.event import MAX_EVENTS_PER_REQUEST
 from conduit_local.core.names import MAX_TITLE, check_title
 from conduit_local.core.spec import check_field_name, check_origin
+from conduit_local.http.shape import Shape
 
 _ORIGIN = {
     "pattern": r"^https?://([A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?$",
@@ -24,8 +25,8 @@ Records = Annotated[int, Field(ge=1, le=MAX_EVENTS_PER_REQUEST)]
 Requests = Annotated[int, Field(ge=1)]
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", strict=True)
+class _Asked(Shape):
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def _change(schema: dict[str, Any]) -> None:

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from conduit_local.core.event import MAX_EVENTS_PER_REQUEST
 from conduit_local.dialects.s3.models import DestinationStatus, PipeStatus, Records, Requests, ScopeName
+from conduit_local.http.shape import Shape
 
 _TIME = {"format": "date-time", "examples": ["2026-04-12T12:00:00.000Z"]}
 
@@ -13,8 +14,8 @@ Time = Annotated[str, Field(json_schema_extra=_TIME)]
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 
-class _Told(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+class _Told(Shape):
+    model_config = ConfigDict(extra="forbid")
 
 
 class Health(_Told):

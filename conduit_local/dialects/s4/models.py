@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 
 from conduit_local.core.names import MAX_TITLE, check_title
 from conduit_local.core.schedule import check_schedule
+from conduit_local.http.shape import Shape
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2024-01-15T10:00:00Z"]})]
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
@@ -22,12 +23,12 @@ Status = Literal["pending", "running", "success", "failed", "cancelled"]
 Trigger = Literal["stream", "schedule", "manual", "drain"]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+class _Body(Shape):
+    model_config = ConfigDict(extra="forbid")
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="allow")
+class _Open(Shape):
+    model_config = ConfigDict(extra="allow")
 
 
 class Source(_Open):
