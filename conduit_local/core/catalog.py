@@ -87,8 +87,8 @@ class PipelineCatalog(Protocol):
         """Drop a deleted pipeline, its routes, batches and runs."""
         ...
 
-    async def add_routes(self, run: Run, routes: Sequence[RouteRecord]) -> None:
-        """Keep routes that a run needs for itself, and that run's state, in one commit."""
+    async def start_run(self, run: Run, routes: Sequence[RouteRecord], lines: Sequence[RunLine]) -> None:
+        """Keep that a run is under way, with routes of its own and lines of its log, in one commit."""
         ...
 
     async def end_route(self, pipeline: PipelineNumber, route: str) -> None:

@@ -67,6 +67,10 @@ def _worded(details: ErrorDetails, model: type[BaseModel]) -> str:
             return f"must be a mapping, not {_shown(given)}"
         case "list_type" | "tuple_type":
             return f"must be a list, not {_shown(given)}"
+        case "too_short":
+            return f"must hold at least {context.get('min_length')}, not {context.get('actual_length')}"
+        case "too_long":
+            return f"must hold at most {context.get('max_length')}, not {context.get('actual_length')}"
         case "string_type":
             return f"must be text, not {_shown(given)}; put it in quotes"
         case "literal_error" | "enum":
@@ -117,5 +121,11 @@ def _models_in(annotation: Any) -> set[type[BaseModel]]:
 def _shown(given: object) -> str:
     text = {True: "true", False: "false", None: "null"}.get(given) if given is None or isinstance(given, bool) else None
     if text is None:
-        text = type(given).__name__ if isinstance(given, dict | list | tuple) else repr(given)
+        match given:
+            case dict():
+                text = "a mapping"
+            case list() | tuple():
+                text = "a list"
+            case _:
+                text = repr(given)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -88,6 +88,8 @@ class Completion:
 
     async def _purge(self, live: LivePipeline) -> None:
         """Drop all that is left of a deleted pipeline, in slices."""
+        for route in live.routes.values():  # a paused one may have a batch in hand: nobody is to hear of it any more
+            route.given_up = True
         while await self._log.forget(live.number):
             pass
         await self._catalog.purge_pipeline(live.number)

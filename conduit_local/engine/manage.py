@@ -119,7 +119,7 @@ class Manage:
             live.limit = limit_of(spec)
             for record in records:
                 parts.take_up(live, record)
-            parts.bell.ring(live.number)
+            parts.hurry(live)
             say(logging.INFO, "changed", new.name)
             return new
 
@@ -164,8 +164,12 @@ class Manage:
     async def resume(self, ref: str) -> Pipeline:
         """Make it active; a drain under way is cancelled. Raises: PipelineNotFound, StoreUnavailable."""
         async with self._parts.changing(ref) as live:
-            drains = [run for run in live.runs if run.trigger is Trigger.DRAIN]
-            return await self._enter(live, State.ACTIVE, "active", drains)
+            return await self.call_off_drain(live)
+
+    async def call_off_drain(self, live: LivePipeline) -> Pipeline:
+        """`resume` for who holds the pipeline's lock already. Raises: StoreUnavailable."""
+        drains = [run for run in live.runs if run.trigger is Trigger.DRAIN]
+        return await self._enter(live, State.ACTIVE, "active", drains)
 
     async def drain(self, ref: str) -> Pipeline:
         """

@@ -75,10 +75,14 @@ class Retention:
 
     async def _trim(self, live: LivePipeline) -> None:
         before_us = self._clock.steady_us() - int(self._kept.age_s * _SECOND_US)
-        through_seq = live.slowest_cursor
-        while await self._log.trim(live.number, through_seq, before_us, self._kept.size_bytes):
+        while await self._trim_slice(live, before_us):
             pass
         if live.runs_since_prune:
             live.runs_since_prune = 0
             while await self._catalog.prune_runs(live.number, self._kept.runs):
                 pass
+
+    async def _trim_slice(self, live: LivePipeline, before_us: int) -> int:
+        """A slice, looked at anew: a full refresh may have begun meanwhile, which needs all that is still there."""
+        async with live.changing:
+            return await self._log.trim(live.number, live.slowest_cursor, before_us, self._kept.size_bytes)

@@ -84,9 +84,19 @@ class Route:
                 wait_s = self._note_trouble(error)
             if wait_s != _NOW:
                 await self._world.bell.wait(number, heard, wait_s)
-        if self._unclosed is not None and not self._route.given_up:
-            await self._world.catalog.close_batch(self._unclosed)
-        await self._destination.close()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Keep how far it came. Where that cannot be kept the batch is repeated, to the same object, at next start."""
+        try:
+            if self._unclosed is not None and not self._route.given_up:
+                await self._world.catalog.close_batch(self._unclosed)
+        except Exception as error:  # noqa: BLE001 - shown: the other routes must not end with this one
+            LOGGER.error("%s: close its last batch", self._route.name, exc_info=error)
+        try:
+            await self._destination.close()
+        except Exception as error:  # noqa: BLE001 - as above
+            LOGGER.error("%s: close its destination", self._route.name, exc_info=error)
 
     # One step --------------------------------------------------------------------------------------------
 
@@ -315,15 +325,23 @@ class Route:
 
     async def _end_if_retired(self) -> None:
         route = self._route
-        if route.through_seq is None or route.cursor < route.through_seq:
+        if not self._is_retired():
             return
-        await self._world.catalog.end_route(self._live.number, route.name)
-        self._live.routes.pop(route.name, None)
-        route.ended = True
+        async with self._live.changing:  # somebody may be about to name the destination again
+            if not self._is_retired():
+                return
+            await self._world.catalog.end_route(self._live.number, route.name)
+            self._live.routes.pop(route.name, None)
+            route.ended = True
         say(logging.INFO, f"{route.name}: destination removed, all delivered", self._live.pipeline.name)
         self._world.delivered(self._live)
 
     # Questions -------------------------------------------------------------------------------------------
+
+    def _is_retired(self) -> bool:
+        """Whether its destination was taken out of the configuration, and it has delivered all it was left with."""
+        route = self._route
+        return route.through_seq is not None and route.cursor >= route.through_seq and not route.given_up
 
     def _streams(self) -> bool:
         """Whether it delivers without being asked to: a schedule asks through its runs."""

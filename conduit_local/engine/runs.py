@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from conduit_local.core.batch import Batch
 from conduit_local.core.catalog import RouteRecord
-from conduit_local.core.errors import NotStoppable, RunEnded, RunNotFound
+from conduit_local.core.errors import Conflict, NotStoppable, RunEnded, RunNotFound
 from conduit_local.core.ids import parse_run_id, parse_run_uuid
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.ports import ObjectContent
@@ -17,6 +17,7 @@ from conduit_local.engine.manage import Manage
 from conduit_local.engine.parts import Parts, cancel_run
 from conduit_local.engine.topology import LivePipeline
 
+_MOST_WAITING = 100
 _SAMPLE = 1_000
 _SAMPLE_BYTES = 4 * 1024**2
 
@@ -33,9 +34,15 @@ class Runs:
         self._manage = manage
 
     async def request(self, ref: str, options: RunOptions, trigger: Trigger = Trigger.MANUAL) -> Run:
-        """A run that waits, and begins as soon as it may. Raises: PipelineNotFound, StoreUnavailable."""
+        """
+        A run that waits, and begins as soon as it may.
+
+        Raises: PipelineNotFound; Conflict when too many wait already; StoreUnavailable.
+        """
         parts = self._parts
         async with parts.changing(ref) as live:
+            if len(live.waiting) >= _MOST_WAITING:
+                raise Conflict(f"{_MOST_WAITING} runs of {live.pipeline.name!r} wait already: cancel some")
             run = await parts.catalog.begin_run(
                 Run(
                     number=0,
@@ -75,13 +82,14 @@ class Runs:
             here = next((one for one in (*live.runs, *live.waiting) if one.number == run.number), None)
             if here is None:
                 raise RunEnded(f"the run {run.id} has ended already")
-            if here.trigger is not Trigger.DRAIN:
+            if here.trigger is Trigger.DRAIN:
+                await self._manage.call_off_drain(live)
+                cancelled = replace(here, state=RunState.CANCELLED)
+            else:
                 cancelled = await cancel_run(self._parts, live, here)
-                say(logging.INFO, f"run {run.id} cancelled", live.pipeline.name, run.id)
-                self._parts.hurry(live)
-                return cancelled, live.pipeline
-        await self._manage.resume(live.pipeline.id)  # a drain that is called off
-        return replace(here, state=RunState.CANCELLED), live.pipeline
+            say(logging.INFO, f"run {run.id} cancelled", live.pipeline.name, run.id)
+            self._parts.hurry(live)
+            return cancelled, live.pipeline
 
     async def find(self, public_id: str) -> tuple[Run, LivePipeline]:
         """A run by its id or UUID, and its pipeline. Raises: RunNotFound, StoreUnavailable."""
@@ -128,8 +136,8 @@ class Runs:
         if run.options.dry_run:
             return await self._look_only(live, replace(run, through_seq=through_seq), lines)
         begun = replace(run, state=RunState.RUNNING, through_seq=through_seq)
-        records = await self._begin_refresh(live, begun) if run.options.full_refresh else []
-        await parts.catalog.keep_run(begun, lines)
+        records = await self._own_routes(live, begun) if run.options.full_refresh else []
+        await parts.catalog.start_run(begun, records, lines)
         live.runs.append(begun)
         for record in records:  # from here on: what they deliver belongs to the run, which they look up in `live.runs`
             parts.take_up(live, record)
@@ -141,10 +149,11 @@ class Runs:
         if run.options.variables:
             names = ", ".join(sorted(run.options.variables))
             lines.append(_line(now_us, f"variables given: {names}; the configuration leaves none open", "WARNING"))
-        if live.pipeline.spec.destinations and all(one.paused for one in live.pipeline.spec.destinations):
-            lines.append(
-                _line(now_us, "every destination is paused: nothing is delivered until one goes on", "WARNING")
-            )
+        lines += [
+            _line(now_us, f"{name} is paused, and keeps its events until it goes on", "WARNING")
+            for name, one in live.pipeline.spec.routes().items()
+            if one.paused
+        ]
         return lines
 
     async def _look_only(self, live: LivePipeline, run: Run, lines: list[RunLine]) -> Run:
@@ -165,15 +174,11 @@ class Runs:
         await parts.catalog.keep_run(ended, lines)
         return ended
 
-    async def _begin_refresh(self, live: LivePipeline, run: Run) -> list[RouteRecord]:
-        """
-        Routes of the run's own: from the first event that is kept to the last one now, under keys of the run.
-
-        They are kept in the commit that says that the run is under way: a crash leaves both, or a run that waits.
-        """
+    async def _own_routes(self, live: LivePipeline, run: Run) -> list[RouteRecord]:
+        """Those of a full refresh: from the first event that is kept to the last one now, under keys of the run."""
         parts = self._parts
         start_seq = await self._first_kept(live) - 1
-        records = [
+        return [
             RouteRecord(
                 pipeline=live.number,
                 name=f"{name}@{run.id}",
@@ -186,8 +191,6 @@ class Runs:
             )
             for name, one in live.pipeline.spec.routes().items()
         ]
-        await parts.catalog.add_routes(run, records)
-        return records
 
     async def _first_kept(self, live: LivePipeline) -> int:
         return await self._parts.log.first_kept(live.pipeline)

@@ -127,12 +127,13 @@ class LivePipeline:
         """
         Whether every route has delivered up to `seq`, or as far as it goes.
 
-        A route that was paused when its pipeline was deleted goes nowhere: nobody can make it go on any more.
+        One that is paused is left out: it keeps its events, and holds up nobody. The routes of a full refresh are the
+        run's own, and waited for until nobody can make them go on any more.
         """
         return all(
             route.cursor >= (seq if route.through_seq is None else min(seq, route.through_seq))
             for route in self.routes.values()
-            if not (self.pipeline.deleted and route.spec.paused)
+            if not route.spec.paused or ("@" in route.name and not self.pipeline.deleted)
         )
 
     def wanted_through(self, head_seq: int) -> int:

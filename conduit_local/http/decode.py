@@ -41,10 +41,13 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise InvalidJson("the body is nested too deeply") from None
     except (msgspec.DecodeError, ValueError) as error:
         text = str(error).removeprefix("JSON is malformed: ")
+        if "truncated" in text and _HALF_PAIR.search(body):
+            text = "a string holds half of a surrogate pair, like \\ud800"
         raise InvalidJson(f"the body is not JSON: {text if body else 'it is empty'}") from None
 
 
 _MANY = 200_000
+_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _WHOLE = msgspec.json.Decoder(msgspec.Raw)
 _ANY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 
@@ -122,5 +125,17 @@ def _misshapen(message: str) -> InvalidRequest:
     message = (
         message.replace("`", "").replace("Expected object", "must be a JSON object").replace("Expected ", "must be ")
     )
-    message = message.replace("must be str", "must be text").replace(", got ", ", not ")
+    message = message.replace(", got ", ", not ").replace(" | ", " or ")
+    message = _KINDS.sub(lambda found: f"{found[1]} {_PLAINLY[found[2]]}", message)
     return refusal([Problem(path=path, message=message)])
+
+
+_PLAINLY = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+_KINDS = re.compile(rf"(must be|, not| or) ({'|'.join(_PLAINLY)})\b")

@@ -59,6 +59,7 @@ class AppendGroup:
         self._appends: list[Append] = []
         self._new_ends: dict[int, Mark] = {}
         self._now_us = self._steady_us = 0
+        self._tells = False
         self._new_keys = 0
         self.count = 0
         self.sealed = False
@@ -77,7 +78,8 @@ class AppendGroup:
         self._now_us, self._steady_us = self._clock.now_us(), self._clock.steady_us()
         self._number(self._appends)
         self._encode()
-        if len(self._rows) != 1 or self._outbox.wants(NoticeKind.INGESTED):
+        self._tells = self._outbox.wants(NoticeKind.INGESTED)
+        if len(self._rows) != 1 or self._tells:
             return False
         return not any(one.keyed for one in self._appends)
 
@@ -93,7 +95,7 @@ class AppendGroup:
         self._new_keys = len(uses)
         for row in self._rows:
             db.execute(_INSERT_CHUNK, row)
-        if self._outbox.wants(NoticeKind.INGESTED):
+        if self._tells:
             for pipeline, first_seq, last_seq in self._ranges:
                 self._outbox.post(db, self._notice(pipeline, first_seq, last_seq))
         self._room.look(db)

@@ -8,11 +8,11 @@ from typing import Any
 from conduit_local.core.catalog import RouteRecord
 from conduit_local.core.errors import NameTaken
 from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
-from conduit_local.core.run import Run
+from conduit_local.core.run import Run, RunLine
 from conduit_local.core.texts import Texts
 from conduit_local.core.webhook import NoticeKind, notice_of
 from conduit_local.store.readers import Readers
-from conduit_local.store.runs import end_route, insert_run, update_run
+from conduit_local.store.runs import END_ROUTE, give_up_route, insert_line, insert_run, update_run
 from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
 
@@ -145,7 +145,7 @@ class PipelineTables:
                 raise _taken(pipeline, error) from error
             _use_domain(db, pipeline)
             for name in given_up:
-                end_route(db, pipeline.number, name)
+                give_up_route(db, pipeline.number, name, pipeline.updated_at_us or pipeline.created_at_us)
             there = {row[1] for row in db.execute(f"{_ROUTES} WHERE pipeline = ?", (pipeline.number,))}
             for name, destination in routes:
                 db.execute(_REVISE_OWN_ROUTES, (destination, pipeline.number, name))
@@ -195,20 +195,22 @@ class PipelineTables:
 
         await self._writer.call(purge)
 
-    async def add_routes(self, run: Run, routes: Sequence[RouteRecord]) -> None:
-        """`Catalog.add_routes`."""
+    async def start_run(self, run: Run, routes: Sequence[RouteRecord], lines: Sequence[RunLine]) -> None:
+        """`Catalog.start_run`."""
 
         def add(db: sqlite3.Connection) -> None:
             update_run(db, run)
             for one in routes:
                 row = (one.pipeline, one.name, one.destination, one.start_seq, one.cursor, one.through_seq)
                 db.execute(_INSERT_WHOLE_ROUTE, row)
+            for line in lines:
+                insert_line(db, run.number, line)
 
         await self._writer.call(add)
 
     async def end_route(self, pipeline: PipelineNumber, route: str) -> None:
         """`Catalog.end_route`."""
-        await self._writer.call(lambda db: end_route(db, pipeline, route))
+        await self._writer.call(lambda db: db.execute(END_ROUTE, (pipeline, route)).rowcount)
 
     async def domains(self) -> dict[str, str]:
         """`Catalog.domains`."""

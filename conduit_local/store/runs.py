@@ -29,8 +29,12 @@ _UNDER_WAY = (
 )
 _RUN = f"SELECT {_RUN_COLUMNS} FROM runs WHERE number = ?"
 _LAST_RUN = f"SELECT {_RUN_COLUMNS} FROM runs WHERE pipeline = ? ORDER BY number DESC LIMIT 1"
+_CANCEL_ITS_RUN = (
+    "UPDATE runs SET state = 'cancelled', finished_at_us = ? WHERE trigger = 'stream' AND state = 'running'"
+    " AND number IN (SELECT run FROM batches WHERE pipeline = ? AND route = ? AND closed_at_us IS NULL)"
+)
 _DROP_OPEN_BATCH = "DELETE FROM batches WHERE pipeline = ? AND route = ? AND closed_at_us IS NULL"
-_END_ROUTE = "DELETE FROM routes WHERE pipeline = ? AND name = ?"
+END_ROUTE = "DELETE FROM routes WHERE pipeline = ? AND name = ?"
 _INSERT_LINE = "INSERT INTO run_lines (run, at_us, level, message) VALUES (?, ?, ?, ?)"
 _LINES = "SELECT at_us, level, message FROM run_lines WHERE run = ? ORDER BY number DESC LIMIT ?"
 _LINES_OF_RUNS = """
@@ -62,7 +66,7 @@ class RunTables:
         def keep(db: sqlite3.Connection) -> None:
             update_run(db, run)
             for route in ends:
-                end_route(db, run.pipeline, route)
+                give_up_route(db, run.pipeline, route, run.finished_at_us or run.created_at_us)
             for line in lines:
                 insert_line(db, run.number, line)
             if tells is not None:
@@ -170,10 +174,11 @@ def update_run(db: sqlite3.Connection, run: Run) -> None:
     db.execute(_UPDATE_RUN, values)
 
 
-def end_route(db: sqlite3.Connection, pipeline: PipelineNumber, route: str) -> None:
-    """Forget a route, and the batch that it had in hand."""
+def give_up_route(db: sqlite3.Connection, pipeline: PipelineNumber, route: str, at_us: int) -> None:
+    """Forget a route, and the batch that it had in hand; where that was a run of its own, it ends."""
+    db.execute(_CANCEL_ITS_RUN, (at_us, pipeline, route))
     db.execute(_DROP_OPEN_BATCH, (pipeline, route))
-    db.execute(_END_ROUTE, (pipeline, route))
+    db.execute(END_ROUTE, (pipeline, route))
 
 
 def _which_runs(
@@ -200,6 +205,7 @@ def _options_text(options: RunOptions) -> str | None:
 
 
 def insert_line(db: sqlite3.Connection, run: int, line: RunLine) -> None:
+    """Keep a line of a run's log."""
     db.execute(_INSERT_LINE, (run, line.at_us, line.level, line.message))
 
 

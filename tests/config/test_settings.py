@@ -33,7 +33,7 @@ def test_each_value_knows_where_it_was_set(tmp_path: Path) -> None:
         ("prot: 1", "conduit-local.yaml:1: prot: unknown field; did you mean 'port'?"),
         ("host: x\nport: 70000", "conduit-local.yaml:2: port: must be at most 65535, not 70000"),
         ("storage:\n  quota: big", "conduit-local.yaml:2: storage.quota: a size is bytes with a unit"),
-        ("- 1", "conduit-local.yaml:1: must be a mapping, not list"),
+        ("- 1", "conduit-local.yaml:1: must be a mapping, not a list"),
         ("port: [", "conduit-local.yaml:1: is not YAML"),
         ("auth: off\nhost: 0.0.0.0", "conduit-local.yaml:1: auth: keys can be off on loopback only, not on 0.0.0.0"),
         ("storage: {tag: ABCDE}", "storage.tag: must be 5 characters"),

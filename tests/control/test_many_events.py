@@ -86,7 +86,7 @@ LINES: list[tuple[bytes, str, str, str]] = [
     (b'{"event_type":"a.b"}', "invalid_request", "[2].payload: is required", "[2].payload"),
     (b'{"event_type":"a..b","payload":{}}', "invalid_request", "[2].event_type: must be letters", "[2].event_type"),
     (b'{"event_type":"a.b","payload":[]}', "invalid_request", "[2].payload: must be a JSON object", "[2].payload"),
-    (b"7", "invalid_request", "[2]: must be a JSON object, not int", "[2]"),
+    (b"7", "invalid_request", "[2]: must be a JSON object, not a whole number", "[2]"),
 ]
 
 

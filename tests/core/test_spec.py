@@ -67,7 +67,7 @@ def test_the_documented_example_is_read_but_for_what_later_versions_bring() -> N
         ({"name": "a", "batch": {"max_events": 10**6}}, "batch.max_events", "at most 100000"),
         ({"name": "a", "batch": {"max_age": "5 sec"}}, "batch.max_age", "number with a unit"),
         ({"name": "a", "batch": {"max_bytes": "8 MB!"}}, "batch.max_bytes", "bytes with a unit"),
-        ({"name": "a", "batch": []}, "batch", "must be a mapping, not list"),
+        ({"name": "a", "batch": []}, "batch", "must be a mapping, not a list"),
         ({"name": "a", "schedule": 5}, "schedule", "must be text, not 5"),
         ({"name": "a", "schedule": "0 0 31 2 *"}, "schedule", "no cron line"),
         ({"name": "a", "schedule": "@daily"}, "schedule", "five fields"),
@@ -105,7 +105,7 @@ def test_the_documented_example_is_read_but_for_what_later_versions_bring() -> N
             "destinations",
             "two destinations are named 'x'",
         ),
-        ([], "", "must be a mapping, not list"),
+        ([], "", "must be a mapping, not a list"),
         (None, "", "must be a mapping, not null"),
     ],
 )

@@ -316,7 +316,7 @@ LONG = "x" * 262_144
         ({"event": "{}"}, "event", "must be a JSON object"),
         ({"event": [{}]}, "event", "must be a JSON object"),
         ({"events": []}, "events", "at least one event"),
-        ({"events": {}}, "events", "must be array"),
+        ({"events": {}}, "events", "must be a list"),
         ({"events": [[]]}, "events[0]", "must be a JSON object"),
         ({"events": [{}, None]}, "events[1]", "must be a JSON object"),
         ({"event": {}, "event_type": ""}, "event_type", "between dots"),
