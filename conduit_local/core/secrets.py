@@ -29,14 +29,21 @@ Open = Callable[[str], str | None]
 
 _TELLING = re.compile(
     r"secret|passw|passphrase|token|api[_-]?key|private[_-]?key|access[_-]?key|credential|authenticat|authorization|dsn"
-    r"|connection[_-]?string|(^|[_-])(key|pat|auth|pwd|pin|cert)([_-]|$)",
+    r"|conn(ection)?[_-]?str|jwt|bearer|cookie|signature|(^|[_-])(key|pat|auth|pwd|pin|cert|sas|sig)([_-]|$)",
     re.IGNORECASE,
 )
 _WHOLLY = re.compile(r"(secret|credential|password|token)s?", re.IGNORECASE)
 """Names of mappings that hold nothing else."""
 _PUBLIC = re.compile(r"(^|[_-])(public[_-]?key|key[_-]?id|token[_-]?url|type)$", re.IGNORECASE)
-_WITH_PASSWORD = re.compile(r"://[^/?#\s@]*:[^/?#\s]+@")
-"""A URL like `postgres://user:password@host/db`, whatever it stands under."""
+_SETTING = re.compile(
+    r"(?:^|[?&;,\s])"
+    r"(?:\w{0,20}(?:token|secret|passw(?:or)?d|pwd|signature|api[_-]?key|account ?key|access ?key)|sig)"
+    r"\s?=\s?[^\s&;]",
+    re.IGNORECASE,
+)
+"""A secret inside a text: `…?access_token=…`, `Server=db;Password=…`."""
+_SPACE = re.compile(r"[?#\s]+")
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
 
 
 def sealing(seal: Seal) -> dict[str, Any]:
@@ -183,7 +190,8 @@ _Kept.__pydantic_serializer__ = SchemaSerializer(core_schema.any_schema(serializ
 def redacted(value: Any, name: str = "", below: bool = False) -> Any:
     """
     `value` (JSON) with every secret replaced: what stands under a telling name, all below `params` of an
-    `authentication` or below `credentials` and their like, and URLs with a password in them.
+    `authentication` or below `credentials` and their like, and texts that have a password, token or private key in
+    them.
     """
     if isinstance(value, Mapping):
         below = below or bool(_WHOLLY.fullmatch(name))
@@ -193,12 +201,28 @@ def redacted(value: Any, name: str = "", below: bool = False) -> Any:
         }
     if isinstance(value, list):
         return [redacted(inner, name, below) for inner in value]
-    telling = below or (_TELLING.search(name) and not _PUBLIC.search(name)) or _has_password(value)
+    telling = below or (_TELLING.search(name) and not _PUBLIC.search(name)) or _holds_secret(value)
     return REDACTED if telling and value not in (None, "") and not isinstance(value, bool) else value
 
 
-def _has_password(value: object) -> bool:
-    return isinstance(value, str) and "@" in value and _WITH_PASSWORD.search(value) is not None
+def _holds_secret(value: object) -> bool:
+    """Whether a text has a secret in it, whatever it stands under. In time that grows with the text, and no more."""
+    if not isinstance(value, str):
+        return False
+    if "=" in value and _SETTING.search(value):
+        return True
+    if "://" in value and "@" in value and any(map(_has_password, _SPACE.split(value))):
+        return True
+    return "-----BEGIN " in value and _PRIVATE_KEY.search(value) is not None
+
+
+def _has_password(url: str) -> bool:
+    """As in `postgres://user:password@host/db`; what looks like a port, as in `https://host:80/@me`, is none."""
+    _, found, rest = url.partition("://")
+    user, colon, behind = rest.partition(":")
+    first, _, _ = behind.partition("/")
+    is_port = "@" not in first and first.isdigit()
+    return bool(found and colon) and "@" in behind and "@" not in user and "/" not in user and not is_port
 
 
 def with_kept_secrets(new: Any, shown: Any, kept: Any) -> Any:

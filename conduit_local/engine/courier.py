@@ -72,9 +72,11 @@ class Courier:
                 for new in here.keys() - workers.keys():
                     bells = self._bells[new] = _Bells()
                     workers[new] = tasks.create_task(self._serve(here[new], bells), name=f"webhook {new}")
-                for bells in self._bells.values():
+                for webhook, bells in self._bells.items():
                     bells.news.set()
-                    bells.hurry.set()
+                    if webhook in self._webhooks.hurried:
+                        bells.hurry.set()
+                self._webhooks.hurried.clear()
                 await self._webhooks.changed.wait()
 
     async def _serve(self, webhook: Webhook, bells: _Bells) -> None:

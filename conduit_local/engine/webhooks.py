@@ -37,6 +37,9 @@ class Webhooks:
         self._sender = sender
         self._by_id: dict[str, Webhook] = {}
         self.changed = asyncio.Event()
+        self.hurried: set[str] = set()
+        """Those that a person asked to be tried at once; whoever serves them takes them out."""
+        self._making = asyncio.Lock()
         self._tag = tag
 
     async def load(self) -> None:
@@ -72,11 +75,14 @@ class Webhooks:
             secret = check_signing_secret(secret) if secret is not None else None
         except ValueError as error:
             problems.append(Problem(path=("secret",), message=str(error)))
-        if len(self._by_id) >= _MOST:
-            problems.append(Problem(path=(), message=f"there are {_MOST} webhooks already; delete one first"))
         if problems:
             raise refusal(problems)
-        secret = secret or new_signing_secret(secrets.token_bytes(_SECRET_BYTES))
+        async with self._making:
+            return await self._create(url, kinds, secret or new_signing_secret(secrets.token_bytes(_SECRET_BYTES)))
+
+    async def _create(self, url: str, kinds: Collection[NoticeKind], secret: str) -> tuple[Webhook, str]:
+        if len(self._by_id) >= _MOST:
+            raise refusal([Problem(path=(), message=f"there are {_MOST} webhooks already; delete one first")])
         webhook = Webhook(
             id=f"wh_{base32_of(secrets.token_bytes(_ID_WIDTH), _ID_WIDTH)}",
             url=url,
@@ -115,6 +121,7 @@ class Webhooks:
             again = await self._catalog.tell_again(webhook.id, number, self._clock.steady_us())
         if again is None:
             raise WebhookNotFound(f"the webhook {webhook.id} has no delivery {delivery[:80]!r}")
+        self.hurried.add(webhook.id)
         self.changed.set()
         return again
 

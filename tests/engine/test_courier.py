@@ -318,6 +318,23 @@ async def test_a_receiver_down_for_three_days_is_told_of_the_last_one(tmp_path: 
 # What people do --------------------------------------------------------------------------------------------------
 
 
+async def test_a_person_who_hurries_one_receiver_leaves_the_backoff_of_the_others(tmp_path: Path) -> None:
+    async with world_at(tmp_path) as world:
+        webhook, _ = await world.subscribe(NoticeKind.PAUSED)
+        other, _ = await world.subscribe(NoticeKind.PAUSED)
+        world.sender.says = answering(503)
+        await world.happen(1)
+        await world.quiet()
+        ids = {one.id: one.webhook for hook in (webhook, other) for one in await world.tellings(hook)}
+        before = [ids[one.id] for one in world.sender.sent]
+        (mine,) = await world.tellings(webhook)
+        await world.webhooks.retry(webhook.id, mine.id)
+        await world.quiet()
+        now = [ids[one.id] for one in world.sender.sent]
+        assert now.count(webhook.id) == before.count(webhook.id) + 1
+        assert now.count(other.id) == before.count(other.id) == 1
+
+
 async def test_a_delivery_is_sent_again_at_once_when_a_person_asks(tmp_path: Path) -> None:
     async with world_at(tmp_path) as world:
         webhook, _ = await world.subscribe(NoticeKind.PAUSED)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Standard
 
+from conduit_local.core.errors import InvalidRequest
 from conduit_local.core.ids import parse_event_id
 from conduit_local.core.pipeline import State
 from conduit_local.core.webhook import NoticeKind, TellingState, Webhook
@@ -204,3 +205,17 @@ async def test_what_a_receiver_says_drives_no_terminal(tmp_path: Path) -> None:
         for hidden in (secret, "s3cret"):
             assert hidden not in lines
             assert hidden not in (one.error or "")
+
+
+async def test_s2_6_there_are_never_more_than_a_hundred_webhooks(tmp_path: Path) -> None:
+    async with engine_at(tmp_path) as engine:
+        url = "http://127.0.0.1:9/hook"
+        made = await asyncio.gather(
+            *(engine.webhooks.create(url, [NoticeKind.PAUSED], None) for _ in range(130)), return_exceptions=True
+        )
+        refused = [one for one in made if isinstance(one, InvalidRequest)]
+        assert len(refused) == 30
+        assert "delete one first" in refused[0].message
+        assert len(engine.webhooks.all()) == 100
+        await engine.webhooks.delete(engine.webhooks.all()[0].id)
+        await engine.webhooks.create(url, [NoticeKind.PAUSED], None)
