@@ -35,7 +35,8 @@ class Runs:
 
     async def request(self, ref: str, options: RunOptions, trigger: Trigger = Trigger.MANUAL) -> Run:
         """
-        A run that waits, and begins as soon as it may.
+        A run that waits, and begins as soon as it may. Of its variables the names are kept, for its log: their values
+        may be secrets, and no configuration has a place for them yet.
 
         Raises: PipelineNotFound; Conflict when too many wait already; StoreUnavailable.
         """
@@ -52,7 +53,7 @@ class Runs:
                     through_seq=0,
                     created_at_us=parts.clock.now_us(),
                     started_at_us=None,
-                    options=options,
+                    options=replace(options, variables=dict.fromkeys(options.variables, "")),
                 )
             )
             live.waiting.append(run)

@@ -173,14 +173,16 @@ async def test_a_dry_run_of_nothing_says_so(tmp_path: Path) -> None:
         assert "0 rows would go" in (await engine.queries.run_lines(done, 10))[-1].message
 
 
-async def test_variables_are_kept_and_named_but_not_told(tmp_path: Path) -> None:
+async def test_variables_are_named_and_their_values_are_written_down_nowhere(tmp_path: Path) -> None:
     async with engine_at(tmp_path) as engine:
         await engine.manage.create(spec())
-        done = await ended(engine, await engine.runs.request("orders", RunOptions(variables={"B": "hidden", "A": "x"})))
+        options = RunOptions(variables={"B": "hidden", "A": "x"})
+        done = await ended(engine, await engine.runs.request("orders", options))
         lines = [line.message for line in await engine.queries.run_lines(done, 10)]
         assert any("A, B" in line for line in lines)
         assert not any("hidden" in line for line in lines)
-        assert done.options.variables == {"A": "x", "B": "hidden"}
+        assert done.options.variables == {"A": "", "B": ""}
+    assert not [name for name, content in objects_below(tmp_path).items() if b"hidden" in content]
 
 
 async def test_without_its_connector_a_run_fails_with_what_to_do_and_the_next_one_is_tried(tmp_path: Path) -> None:
