@@ -210,7 +210,9 @@ async def test_while_the_run_of_a_tick_waits_the_next_ticks_add_none(tmp_path: P
         await engine.manage.create(spec(schedule=MINUTELY))
         await engine.ingest.accept("orders", numbered(0, 3))
         live = engine.topology.find("orders")
-        for _ in range(5):
+        await pass_time(engine, clock, 60)
+        await until(lambda: bool(live.runs) and not live.waiting)
+        for _ in range(4):
             await pass_time(engine, clock, 60)
         assert ([run.trigger for run in live.runs], len(live.waiting)) == ([Trigger.SCHEDULE], 1)
         gate.open.set()

@@ -302,4 +302,4 @@ def test_closing_the_terminal_of_a_demo_ends_it_and_takes_its_folder_away(tmp_pa
         assert terminal.process.wait(20) == -signal.SIGHUP
         until(lambda: not is_alive(pid))
         until(lambda: not folder.exists())
-    assert not named_in_a_process(folder)
+    until(lambda: not named_in_a_process(folder))
