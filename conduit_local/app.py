@@ -18,13 +18,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from conduit_local import __version__
 from conduit_local.config.apply import Configuration
 from conduit_local.config.files import read_pipelines
 from conduit_local.config.first_key import keep_first_key
-from conduit_local.config.settings import InvalidSettings, LoadedSettings, Settings, is_loopback
+from conduit_local.config.handed_on import engine_settings, server_settings, store_settings
+from conduit_local.config.settings import InvalidSettings, LoadedSettings, is_loopback
 from conduit_local.config.watch import Seen, look, repeat_postponed, watch
 from conduit_local.control.routes import Control
 from conduit_local.control.snapshot import Identity
@@ -42,23 +44,24 @@ from conduit_local.dialects.s4 import routes as s4
 from conduit_local.egress.client import HttpClient
 from conduit_local.egress.guard import Guard
 from conduit_local.engine.clock import SteeredClock, SystemClock
-from conduit_local.engine.engine import Engine, EngineSettings, Ports, run_engine
+from conduit_local.engine.engine import Engine, Ports, run_engine
 from conduit_local.engine.journal import LOGGER, Journal
 from conduit_local.engine.limits import Bucket
-from conduit_local.engine.retention import Kept
+from conduit_local.engine.plugins import Plugins, find_plugins
 from conduit_local.http.body import BodyReader
 from conduit_local.http.boundary import Boundary
 from conduit_local.http.docs_page import docs_api
 from conduit_local.http.guards import Guards
 from conduit_local.http.proxies import Proxies
 from conduit_local.http.router import Router
-from conduit_local.http.server import ServerSettings, listen
+from conduit_local.http.server import listen
 from conduit_local.http.wording import coded_error
-from conduit_local.sources.kinds import SOURCES
+from conduit_local.sources.kinds import PLUGINS, SOURCES, SourceMaker
 from conduit_local.store.folder import DataFolder, write_private
-from conduit_local.store.store import StoreSettings, open_store
+from conduit_local.store.store import open_store
 from conduit_local.store.vault import FileVault
 from conduit_local.transforms.kinds import TRANSFORMS
+from conduit_local.transforms.running import open_transforms
 
 SWITCH_INTERVAL_S = 0.0005
 """
@@ -68,6 +71,8 @@ that long after each of its five statements a group; 0.5 ms halves the p99 of a 
 
 
 SAME_SIGNAL_S = 1.0
+_SOURCE_THREADS = 2
+"""Of their own: what is read from a slow disk must not hold up what is written to another."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +85,17 @@ class Start:
     environment: Mapping[str, str]
 
 
+@cache
+def source_plugins() -> Plugins:
+    """The kinds of sources that other packages bring; looked for once, in some 10 ms."""
+    return find_plugins(PLUGINS, SOURCES)
+
+
 def pipeline_model() -> type[PipelineSpec]:
     """The model of a pipeline's configuration, with the components that this version has."""
-    return spec_model(Kinds(sources=SOURCES, transforms=TRANSFORMS, destinations=DESTINATIONS))
+    return spec_model(
+        Kinds(sources={**SOURCES, **source_plugins().specs}, transforms=TRANSFORMS, destinations=DESTINATIONS)
+    )
 
 
 async def run_appliance(start: Start, ready: Callable[[str], None]) -> None:
@@ -102,12 +115,17 @@ async def run_appliance(start: Start, ready: Callable[[str], None]) -> None:
         stopped = _on_signals(stack)
         folder = stack.enter_context(DataFolder(start.data_folder))
         model = pipeline_model()
+        for problem in source_plugins().problems:
+            LOGGER.error("%s", problem)
         new = not folder.database.exists()
         if new:
             _require_good_files(start, model)
         vault = FileVault(folder.secret_keys, start.environment.get("CONDUIT_LOCAL_SECRET_KEY"))
         texts = Texts(model, DESTINATIONS, vault)
-        store = await stack.enter_async_context(open_store(_store_settings(settings, folder), clock, texts))
+        store = await stack.enter_async_context(open_store(store_settings(settings, folder.database), clock, texts))
+        sender = await stack.enter_async_context(
+            HttpClient(guard := Guard(settings.allowed_networks, loopback=is_loopback(settings.host)))
+        )
         threads = stack.enter_context(ThreadPoolExecutor(settings.delivery.threads, thread_name_prefix="destination"))
         ports = Ports(
             log=store.log,
@@ -120,15 +138,27 @@ async def run_appliance(start: Start, ready: Callable[[str], None]) -> None:
                 settings.stand_ins.sources,
                 vault.place,
             ),
-            sender=await stack.enter_async_context(
-                HttpClient(Guard(settings.allowed_networks, loopback=is_loopback(settings.host)))
+            transforms=await stack.enter_async_context(
+                open_transforms(settings.transforms, scratch=folder.path / "transforms")
             ),
+            sources=SourceMaker(
+                folder.path,
+                tuple(map(Path, settings.allowed_folders)),
+                stack.enter_context(ThreadPoolExecutor(_SOURCE_THREADS, thread_name_prefix="source")),
+                clock,
+                sender,
+                check_url=guard.check_url,
+                stand_ins=settings.stand_ins.sources,
+                plugins=source_plugins(),
+                keys_at=vault.place,
+            ),
+            sender=sender,
             clock=clock,
             texts=texts,
             key_ring=vault,
         )
         engine = await stack.enter_async_context(
-            run_engine(ports, journal, model, _engine_settings(settings), random.Random())  # noqa: S311 - jitter
+            run_engine(ports, journal, model, engine_settings(settings), random.Random())  # noqa: S311 - jitter
         )
         await keep_first_key(engine.keys, folder, start.environment)
         configuration = Configuration(start.configuration_folder, start.loaded, engine, start.environment)
@@ -170,7 +200,7 @@ async def _serve(
         Proxies(settings.trusted_proxies),
     )
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
-    listening = await stack.enter_async_context(listen(boundary, _server_settings(settings)))
+    listening = await stack.enter_async_context(listen(boundary, server_settings(settings)))
     control.url = listening.url
     helpers = [
         tasks.create_task(watch(start.configuration_folder, configuration, engine.clock, seen), name="watch"),
@@ -232,38 +262,6 @@ def _require_good_files(start: Start, model: type[PipelineSpec]) -> None:
     problems = read_pipelines(start.configuration_folder, model, start.environment).problems
     if problems:
         raise InvalidSettings(problems)
-
-
-def _store_settings(settings: Settings, folder: DataFolder) -> StoreSettings:
-    return StoreSettings(
-        path=folder.database,
-        full_sync=settings.durability == "full",
-        quota_bytes=settings.storage.quota,
-        min_free_bytes=settings.storage.min_free,
-        tag=settings.storage.tag,
-    )
-
-
-def _engine_settings(settings: Settings) -> EngineSettings:
-    kept = settings.retention
-    return EngineSettings(
-        keys_required=settings.auth == "required",
-        kept=Kept(age_s=kept.age, size_bytes=kept.size, runs=kept.runs),
-        batches_in_memory=settings.delivery.batches_in_memory,
-        webhook_timeout_s=settings.delivery.webhook_timeout,
-        grace_s=settings.grace,
-    )
-
-
-def _server_settings(settings: Settings) -> ServerSettings:
-    return ServerSettings(
-        host=settings.host,
-        port=settings.port,
-        max_connections=settings.connections.max,
-        head_deadline_s=settings.connections.head_deadline,
-        idle_s=settings.connections.idle,
-        grace_s=settings.grace,
-    )
 
 
 def run(start: Start, ready: Callable[[str], None]) -> None:

@@ -200,6 +200,13 @@ class Appliance:
         raise AssertionError("no VmRSS")
 
 
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def read_answer(connection: socket.socket) -> bytes:
     """All of one answer with a Content-Length; or whatever came before the other side closed."""
     found = b""

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +20,10 @@ from conduit_local.engine.clock import SystemClock
 from conduit_local.engine.engine import Engine, EngineSettings, Ports, run_engine
 from conduit_local.engine.journal import LOGGER, Journal
 from conduit_local.engine.ledger import ledger_of
+from conduit_local.sources.kinds import SourceMaker
 from conduit_local.store.vault import FileVault
+from conduit_local.transforms.running import open_transforms
+from conduit_local.transforms.settings import TransformSettings
 from tests.making import MODEL, store_at
 
 if sys.version_info >= (3, 14):
@@ -35,6 +38,7 @@ async def engine_at(
     clock: Clock | None = None,
     settings: EngineSettings | None = None,
     destinations: Callable[[DestinationMaker], Destinations] | None = None,
+    transforms: Mapping[str, Any] | None = None,
     **store_settings: Any,
 ) -> AsyncIterator[Engine]:
     """The engine as the appliance runs it, with its data in `folder`."""
@@ -49,12 +53,15 @@ async def engine_at(
             maker = DestinationMaker(folder, (), threads)
             async with (
                 store_at(folder, clock, texts, **store_settings) as store,
-                HttpClient(Guard((), loopback=True)) as sender,
+                HttpClient(guard := Guard((), loopback=True)) as sender,
+                open_transforms(TransformSettings(**transforms or {}), scratch=folder / "transforms") as sql,
                 run_engine(
                     Ports(
                         log=store.log,
                         catalog=store.catalog,
                         destinations=destinations(maker) if destinations else maker,
+                        transforms=sql,
+                        sources=SourceMaker(folder, (), threads, clock, sender, check_url=guard.check_url),
                         sender=sender,
                         clock=clock,
                         texts=texts,

@@ -55,17 +55,12 @@ def schema(what: str) -> None:
 
 def _check_file(path: Path) -> tuple[list[str], list[str]]:
     from conduit_local.app import pipeline_model
-    from conduit_local.config.documents import DocumentError, read_document
-    from conduit_local.core.errors import Invalid
-    from conduit_local.core.kinds import parse_spec
+    from conduit_local.config.files import BrokenFile, read_pipeline
 
     try:
-        document = read_document(path, str(path), os.environ)
-        return [], [parse_spec(document.value, pipeline_model()).name]
-    except DocumentError as error:
-        return [str(error)], []
-    except Invalid as error:
-        return [str(document.problem(problem)) for problem in error.problems], []
+        return [], [read_pipeline(path, str(path), pipeline_model(), os.environ).spec.name]
+    except BrokenFile as error:
+        return [str(problem) for problem in error.problems], []
 
 
 def _check_folder(folder: Path) -> tuple[list[str], list[str]]:

@@ -15,6 +15,7 @@ from conduit_local.core.units import span_text
 FAILED, USAGE, NOT_REACHABLE, FOLDER_IN_USE, IO_ERROR = 1, 2, 3, 4, 74
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 PIPELINES = ("PIPELINE", "the pipeline's name, id or UUID")
 
@@ -66,7 +67,7 @@ def run_cli(command: click.Command, args: Sequence[str] | None) -> int:
         return IO_ERROR
 
 
-def reaches_appliance(function: F) -> F:
+def reaches_appliance(function: Callable[..., T]) -> Callable[..., T]:
     """The options that say which appliance, and `client`, a ControlClient for it, as the first argument."""
     import functools
 
@@ -77,12 +78,12 @@ def reaches_appliance(function: F) -> F:
     @click.option("--key", help="An API key (or CONDUIT_TOKEN; else that of the data folder).")
     @click.option("--data-dir", type=click.Path(path_type=Path), help="Its data folder (or CONDUIT_LOCAL_DATA_DIR).")
     @functools.wraps(function)
-    def wrapped(*args: Any, url: str | None, key: str | None, data_dir: Path | None, **options: Any) -> Any:
+    def wrapped(*args: Any, url: str | None, key: str | None, data_dir: Path | None, **options: Any) -> T:
         place = find_appliance(url, key, data_dir, os.environ)
         with ControlClient(place.url, place.key) as client:
             return function(client, *args, **options)
 
-    return wrapped  # type: ignore[return-value]
+    return wrapped
 
 
 def as_json(function: F) -> F:

@@ -1,4 +1,4 @@
-"""`pipelines`: list, show, apply, pause, resume, drain, flush, delete."""
+"""`pipelines`: list, show, apply, test, pause, resume, drain, flush, delete."""
 
 import time
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from conduit_local.cli.cases import test
 from conduit_local.cli.common import FAILED, USAGE, Failure, as_json, print_json, print_table, reaches_appliance
 from conduit_local.client.control import ControlClient
 from conduit_local.client.errors import Refusal
@@ -64,13 +65,22 @@ def show(client: ControlClient, pipeline: str, json_: bool) -> None:
 
     click.echo(f"# {found['id']}  {found['state']}  made {found['created_at']}  from {found['managed_by'] or 'API'}")
     if now:
+        if now["schedule"]:
+            click.echo(f"# next run {now['next_run_at'] or 'not while it is held'}")
         for route in now["destinations"]:
             ledger = route["ledger"]
             click.echo(
                 f"# {route['name']}: {route['health']}, {ledger['delivered']:,} delivered, "
-                f"{ledger['pending']:,} pending{': ' + route['message'] if route['message'] else ''}"
+                f"{ledger['pending']:,} pending{_more(ledger)}{': ' + route['message'] if route['message'] else ''}"
             )
+        for source in now["sources"]:
+            why = f": {plain(source['message'])}" if source["message"] else ""
+            click.echo(f"# from {source['name']}: {source['health']}, {source['pulled']:,} pulled{why}")
     click.echo(yaml.safe_dump(found["configuration"], sort_keys=False, allow_unicode=True).rstrip())
+
+
+def _more(ledger: dict[str, Any]) -> str:
+    return "".join(f", {ledger[name]:,} {name}" for name in ("filtered", "dead", "purged") if ledger[name])
 
 
 @pipelines.command()
@@ -78,16 +88,19 @@ def show(client: ControlClient, pipeline: str, json_: bool) -> None:
 @as_json
 @reaches_appliance
 def apply(client: ControlClient, file: Path, json_: bool) -> None:
-    """Make a pipeline out of a YAML file, or replace the configuration of the one with its name."""
+    """Make a pipeline out of a YAML file, or replace the configuration of the one with its name. Tests stay here."""
     import os
 
+    from conduit_local.config.cases import cases_in
     from conduit_local.config.documents import DocumentError, read_document
 
     try:
-        document = read_document(file, str(file), os.environ)
+        document = read_document(file, str(file), os.environ, declares="variables")
     except DocumentError as error:
         raise Failure(str(error), USAGE) from error
-    value = document.value
+    value, _, wrong = cases_in(document.value)
+    if wrong:
+        raise Failure("\n".join(str(document.problem(problem)) for problem in wrong), USAGE)
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         raise Failure(f"{file}: a pipeline needs at least a name:\n  name: orders", USAGE)
     try:
@@ -114,6 +127,9 @@ def _placed(document: "Document", details: dict[str, str]) -> Iterator[str]:
         while around and around not in lines:
             around = around[: max(around.rfind("."), around.rfind("["), 0)]
         yield plain(str(FileProblem(file=document.file, line=lines.get(around), field=field, message=message)))
+
+
+pipelines.add_command(test)
 
 
 def _order(verb: str, text: str, *, waits_for: str | None = None) -> None:

@@ -1,6 +1,5 @@
 """`runs`: list, show, start, cancel, logs, download."""
 
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import click
 
 from conduit_local.cli.common import USAGE, Failure, as_json, print_json, print_table, reaches_appliance
+from conduit_local.cli.saving import save, saves
 from conduit_local.client.control import ControlClient
 from conduit_local.core.plain import plain
 from conduit_local.core.units import size_text
@@ -24,7 +24,7 @@ def runs() -> None:
 @runs.command("list")
 @click.option("--pipeline", help="Of this pipeline only.")
 @click.option("--state", type=click.Choice(["pending", "running", "success", "failed", "cancelled"]))
-@click.option("--trigger", type=click.Choice(["stream", "schedule", "manual", "drain"]))
+@click.option("--trigger", type=click.Choice(["stream", "schedule", "manual", "drain", "replay"]))
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @as_json
 @reaches_appliance
@@ -35,15 +35,16 @@ def list_(client: ControlClient, json_: bool, **query: Any) -> None:
         print_json(page)
         return
     print_table(
-        ["RUN", "PIPELINE", "TRIGGER", "STATE", "STARTED", "ROWS", "SIZE", "MS", "RETRIES", "OBJECT OR ERROR"],
+        ["RUN", "PIPELINE", "TRIGGER", "STATE", "STARTED", "ROWS", "DEAD", "SIZE", "MS", "RETRIES", "OBJECT OR ERROR"],
         [
             (
                 one["id"],
                 one["pipeline"],
-                one["trigger"],
+                "dry run" if one["dry_run"] else one["trigger"],
                 one["state"],
                 one["started_at"] or "waits",
                 f"{one['rows']:,}",
+                f"{one['dead']:,}",
                 size_text(one["size_bytes"]),
                 one["duration_ms"],
                 max(0, one["attempts"] - one["batches"]),
@@ -51,7 +52,7 @@ def list_(client: ControlClient, json_: bool, **query: Any) -> None:
             )
             for one in page["data"]
         ],
-        right=("ROWS", "SIZE", "MS", "RETRIES"),
+        right=("ROWS", "DEAD", "SIZE", "MS", "RETRIES"),
     )
 
 
@@ -68,8 +69,7 @@ def show(client: ControlClient, run: str) -> None:
 @reaches_appliance
 def logs(client: ControlClient, run: str) -> None:
     """A run's log."""
-    for line in client.run(run)["log"]:
-        click.echo(f"{line['at']} {line['level']:<7} {plain(line['message'])}")
+    _say_log(client.run(run))
 
 
 @runs.command()
@@ -87,11 +87,13 @@ def start(
     variables = dict(_variable(one) for one in given)
     run = client.start_run(pipeline, {**options, "variables": variables})
     if wait is not None:
-        run = _ended(client, run, wait)
+        run = ended(client, run, wait)
     if json_:
         print_json(run)
     else:
         click.echo(f"{run['pipeline']}: run {run['id']} {run['state']}")
+        if wait is not None and run["dry_run"]:
+            _say_log(client.run(run["id"]))
     if wait is not None and run["state"] != "success":
         raise Failure(f"the run {run['id']} has {run['state']}{': ' + plain(run['error']) if run['error'] else ''}")
 
@@ -111,29 +113,12 @@ def cancel(client: ControlClient, run: str, json_: bool) -> None:
 
 @runs.command()
 @click.argument("run")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to; - is standard output.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@saves
 @reaches_appliance
 def download(client: ControlClient, run: str, output: Path | None, force: bool) -> None:
     """Download what a run has written: one object as it is, several as a zip. Named as the appliance says."""
     with closing(client.download_run(run)) as found:
-        if output == Path("-"):
-            for piece in found:
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
-            return
-        name = Path(found.name).name
-        target = output / name if output is not None and output.is_dir() else output or Path(name)
-        if target.exists() and not force:
-            raise Failure(f"{target} is there already; --force replaces it")
-        part = target.with_name(f".{target.name}.part")
-        try:
-            with part.open("wb") as file:
-                size = sum(map(file.write, found))
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-    click.echo(f"{target}: {size_text(size)}")
+        save(found, output, force=force)
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -143,8 +128,13 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _ended(client: ControlClient, run: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Ask until it has ended."""
+def _say_log(run: dict[str, Any]) -> None:
+    for line in run["log"]:
+        click.echo(f"{line['at']} {line['level']:<7} {plain(line['message'])}")
+
+
+def ended(client: ControlClient, run: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The run once it has ended. Raises: Failure when that takes longer."""
     until = time.monotonic() + seconds
     while run["state"] in {"pending", "running"}:
         if time.monotonic() > until:

@@ -42,6 +42,8 @@ def _show(snapshot: dict[str, Any]) -> None:
     )
     if store["trouble"]:
         click.echo(f"EVENTS ARE REFUSED: {plain(store['trouble'])}")
+    for alarm in snapshot["alarms"]:
+        click.echo(f"ALARM: {plain(alarm['pipeline'])}: {plain(alarm['text'])}")
     for problem in snapshot["configuration"]["problems"]:
         line = f":{problem['line']}" if problem["line"] else ""
         field = f"{problem['field']}: " if problem["field"] else ""
@@ -50,8 +52,10 @@ def _show(snapshot: dict[str, Any]) -> None:
         click.echo("\nno pipelines yet; put one into pipelines/NAME.yaml, or: conduit-local pipelines apply FILE")
         return
     click.echo()
+    scheduled = any(one["schedule"] for one in snapshot["pipelines"])
+    next_run = ["NEXT RUN"] if scheduled else []
     print_table(
-        ["STATE", "PIPELINE", "IN/s", "OUT/s", "PENDING", "OLDEST", "ERR/m", "LAST WRITTEN", "MESSAGE"],
+        ["STATE", "PIPELINE", "IN/s", "OUT/s", "PENDING", "OLDEST", "ERR/m", "LAST WRITTEN", *next_run, "MESSAGE"],
         [
             (
                 one["state"] if one["health"] == "ok" else one["health"],
@@ -62,6 +66,7 @@ def _show(snapshot: dict[str, Any]) -> None:
                 span_text(one["oldest_s"]),
                 one["errors_per_minute"],
                 ago(one["last_written_at"], snapshot["time"]),
+                *([one["next_run_at"] or ""] if scheduled else []),
                 one["message"] or "",
             )
             for one in snapshot["pipelines"]

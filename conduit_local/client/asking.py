@@ -78,9 +78,14 @@ class Pages(Generic[T]):
 
 
 def made(kind: Callable[..., T], said: Any, **more: object) -> T:
-    """The fields that are promised; an answer may hold more. Raises: Unreachable where one is missing."""
+    """
+    The fields that are promised of `kind`, a dataclass; an answer may hold more.
+
+    Raises: Unreachable where one is missing.
+    """
     try:
-        known = {name: said[name] for name in kind.__dataclass_fields__ if name in said}  # type: ignore[attr-defined]
+        fields = kind.__dataclass_fields__  # type: ignore[attr-defined] # no type says: a dataclass that can be called
+        known = {name: said[name] for name in fields if name in said}
         return kind(**{**known, **more})
     except (KeyError, TypeError) as error:
         raise _no_appliance() from error

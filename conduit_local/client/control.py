@@ -1,9 +1,10 @@
 """`ControlClient`: all of `/_local/`, for CLI and TUI."""
 
+import json
 from collections.abc import Iterator
 from typing import Any, Self
 
-from conduit_local.client.wire import Download, Wire, segment
+from conduit_local.client.wire import Download, Wire, segment, with_query
 
 Json = dict[str, Any]
 
@@ -96,6 +97,39 @@ class ControlClient:
         """What a run has written. Close it."""
         return self._wire.download(f"/_local/runs/{segment(run_id)}/download")
 
+    def timeline(self, **query: object) -> Json:
+        """What ran when, pipeline by pipeline."""
+        return self._get("/_local/runs/timeline", **query)
+
+    def dead(self, **query: object) -> Json:
+        """A page of dead letters, the newest first."""
+        return self._get("/_local/dead", **query)
+
+    def dead_groups(self, **query: object) -> list[Json]:
+        """Dead letters by reason, the most first."""
+        return list(self._get("/_local/dead/groups", **query)["data"])
+
+    def dead_letter(self, letter: str) -> Json:
+        """One dead letter, with what it holds."""
+        return self._get(f"/_local/dead/{segment(letter)}")
+
+    def edit_dead(self, letter: str, payload: bytes, event_type: str | None = None) -> Json:
+        """Give a dead letter another payload: a JSON object, sent as it is."""
+        kind = b"" if event_type is None else b',"event_type":%s' % json.dumps(event_type).encode()
+        return dict(self._wire.ask("PATCH", f"/_local/dead/{segment(letter)}", b'{"payload":%s%s}' % (payload, kind)))
+
+    def replay_dead(self, **chosen: object) -> Json:
+        """Deliver dead letters once more: those of `ids`, or of a `pipeline`, narrowed down or `all`."""
+        return dict(self._wire.ask("POST", "/_local/dead/replay", _given(chosen)))
+
+    def discard_dead(self, **chosen: object) -> Json:
+        """Drop dead letters for good; chosen as for a replay."""
+        return dict(self._wire.ask("POST", "/_local/dead/discard", _given(chosen)))
+
+    def export_dead(self, **query: object) -> Download:
+        """Dead letters, whole, one on each line. Close it."""
+        return self._wire.download(with_query("/_local/dead/export", query))
+
     def logs(self, **query: object) -> list[Json]:
         """The newest log lines, the oldest first."""
         return list(self._get("/_local/logs", **query)["data"])
@@ -127,3 +161,7 @@ class ControlClient:
 
     def _get(self, path: str, **query: object) -> Json:
         return dict(self._wire.ask("GET", path, query=query))
+
+
+def _given(fields: Json) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}

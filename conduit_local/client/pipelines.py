@@ -64,6 +64,7 @@ class RunRecord:
     """`running`, `success`, `failed` or `cancelled`."""
     started_at: str
     progress: Json
+    """`{stage, rows_processed}`: what it was at (`extract`, `transform` or `load`), and how far."""
     finished_at: str | None = None
     duration_ms: int | None = None
     rows_loaded: int | None = None

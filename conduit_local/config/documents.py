@@ -53,9 +53,11 @@ class Document:
         return FileProblem(file=self.file, line=self.lines.get(path), field=problem.field, message=problem.message)
 
 
-def read_document(path: Path, name: str, environment: Mapping[str, str]) -> Document:
+def read_document(path: Path, name: str, environment: Mapping[str, str], *, declares: str | None = None) -> Document:
     """
     The document in `path`, called `name` in messages; `${NAME}` and `${NAME:-default}` are taken from `environment`.
+
+    Names that the document itself declares, in its mapping `declares`, are left as they stand.
 
     Raises: DocumentError when the file cannot be read, is not YAML, or names a variable that is not set.
     """
@@ -66,10 +68,17 @@ def read_document(path: Path, name: str, environment: Mapping[str, str]) -> Docu
     if len(content) > MAX_FILE_BYTES:
         raise _error(name, None, f"is larger than {MAX_FILE_BYTES:,} bytes")
     try:
+        if declares is not None:
+            environment = {**environment, **_declared(read_yaml(content, lambda text, _: text).value, declares)}
         found = read_yaml(content, lambda text, line: _with_variables(text, line, environment))
     except YamlError as error:
         raise _error(name, error.line, error.message) from error
     return Document(file=name, value=found.value, lines=found.lines)
+
+
+def _declared(value: object, field: str) -> dict[str, str]:
+    names = value.get(field) if isinstance(value, dict) else None
+    return {str(name): f"${{{name}}}" for name in names} if isinstance(names, dict) else {}
 
 
 def _with_variables(text: str, line: int, environment: Mapping[str, str]) -> str:

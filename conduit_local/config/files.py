@@ -1,10 +1,11 @@
-"""`pipelines/*.yaml`: one pipeline a file, read whole, with every problem at its line."""
+"""`pipelines/*.yaml`: one pipeline a file, maybe with tests; read whole, with every problem at its line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conduit_local.config.documents import DocumentError, FileProblem, read_document
+from conduit_local.config.cases import Case, cases_in, undeclared
+from conduit_local.config.documents import Document, DocumentError, FileProblem, read_document
 from conduit_local.core.errors import Invalid
 from conduit_local.core.kinds import parse_spec
 from conduit_local.core.problems import Problem
@@ -27,11 +28,51 @@ class PipelineFiles:
     """Whether the folder could be looked into; if not, nothing may be concluded from what is missing."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipelineFile:
+    """What one file says."""
+
+    document: Document
+    spec: PipelineSpec
+    cases: tuple[Case, ...]
+    """Its tests; they are no part of the pipeline."""
+
+
+class BrokenFile(Exception):
+    """A pipeline file that cannot be used; `problems` says why, each with its line."""
+
+    def __init__(self, problems: list[FileProblem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def read_pipeline(path: Path, name: str, model: type[PipelineSpec], environment: Mapping[str, str]) -> PipelineFile:
+    """The pipeline in the file `path`, called `name` in messages. Raises: BrokenFile with every problem found."""
+    try:
+        document = read_document(path, name, environment, declares="variables")
+    except DocumentError as error:
+        raise BrokenFile([error.problem]) from error
+    value, cases, problems = cases_in(document.value)
+    try:
+        spec = parse_spec(value, model)
+        problems += undeclared(cases, spec)
+    except Invalid as error:
+        problems = [*error.problems, *problems]
+    if problems:
+        raise BrokenFile([document.problem(problem) for problem in problems])
+    return PipelineFile(document=document, spec=spec, cases=cases)
+
+
+def pipeline_paths(folder: Path) -> list[Path]:
+    """The files in a folder that are pipelines', in order. Raises: OSError."""
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+
+
 def read_pipelines(folder: Path, model: type[PipelineSpec], environment: Mapping[str, str]) -> PipelineFiles:
     """All pipeline files below the configuration folder `folder`."""
     place = folder / FOLDER
     try:
-        paths = sorted(path for path in place.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+        paths = pipeline_paths(place)
     except FileNotFoundError:
         return PipelineFiles(readable=folder.is_dir())
     except OSError as error:
@@ -44,15 +85,13 @@ def read_pipelines(folder: Path, model: type[PipelineSpec], environment: Mapping
     for path in paths:
         name = f"{FOLDER}/{path.name}"
         try:
-            document = read_document(path, name, environment)
-            spec = parse_spec(document.value, model)
-        except DocumentError as error:
-            found = [error.problem]
-        except Invalid as error:
-            found = [document.problem(problem) for problem in error.problems]
+            file = read_pipeline(path, name, model, environment)
+        except BrokenFile as error:
+            found = error.problems
         else:
+            spec = file.spec
             found = [
-                document.problem(Problem(path=(what,), message=f"{value!r} is also in {taken[value]}"))
+                file.document.problem(Problem(path=(what,), message=f"{value!r} is also in {taken[value]}"))
                 for what, value in (("name", spec.name), ("id", spec.id))
                 if value is not None and value in taken
             ]

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from pydantic import create_model
+
+from conduit_local.config.cases import Cases
 from conduit_local.config.settings import Settings
 from conduit_local.core.spec import PipelineSpec
 
@@ -14,5 +17,6 @@ def settings_schema() -> dict[str, Any]:
 
 
 def pipeline_schema(model: type[PipelineSpec]) -> dict[str, Any]:
-    """The schema of a file in `pipelines/`."""
-    return {"$schema": _DIALECT, **model.model_json_schema()}
+    """The schema of a file in `pipelines/`: a pipeline's configuration, and its tests."""
+    whole = create_model(model.__name__, __base__=(model, Cases), __doc__=model.__doc__)
+    return {"$schema": _DIALECT, **whole.model_json_schema()}

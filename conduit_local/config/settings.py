@@ -17,7 +17,8 @@ from conduit_local.core.ids import ALPHABET, TAG_WIDTH
 from conduit_local.core.problems import Problem, problems_of
 from conduit_local.core.spec import Bytes, Duration, Part
 from conduit_local.destinations.files import FilesSpec
-from conduit_local.sources.kinds import PushSource
+from conduit_local.sources.kinds import StandIn
+from conduit_local.transforms.settings import TransformSettings
 
 FILE_NAME = "conduit-local.yaml"
 _MIB, _GIB = 1024**2, 1024**3
@@ -60,6 +61,10 @@ class RetentionSettings(Part):
     size: Annotated[Bytes, Field(ge=0)] = _GIB
     """Bytes of event lines, before the store compresses them."""
     runs: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    dead_age: Annotated[Duration, Field(ge=60)] = 30 * 86_400.0
+    """Dead letters that nobody replayed or discarded until then are dropped, and count as purged."""
+    dead_letters: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Over all pipelines; the oldest go first."""
 
 
 class RateSettings(Part):
@@ -90,7 +95,7 @@ class DeliverySettings(Part):
 class StandIns(Part):
     """What takes the place of connectors that cannot be reached from here, by their name."""
 
-    sources: Mapping[str, PushSource] = {}
+    sources: Mapping[str, StandIn] = {}
     destinations: Mapping[str, FilesSpec] = {}
 
 
@@ -131,6 +136,7 @@ class Settings(Part):
     rate_limit: RateSettings = RateSettings()
     connections: ConnectionSettings = ConnectionSettings()
     delivery: DeliverySettings = DeliverySettings()
+    transforms: TransformSettings = TransformSettings()
     log: LogSettings = LogSettings()
     grace: Annotated[Duration, Field(ge=0, le=600)] = 10.0
     """How long work in hand may take when the appliance stops."""

@@ -3,17 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conduit_local.control import models
+from conduit_local.control import models, run_models
+from conduit_local.core.dead import Stage
 from conduit_local.core.run import RunState, Trigger
-from conduit_local.http.router import Doc, Param, Schema
+from conduit_local.http.router import IF_MATCH, Doc, Param, Schema
 
 STATUSES = (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503)
 ERRORS: Mapping[int, Schema | None] = dict.fromkeys(STATUSES, models.Failure)
 
 _PIPELINE = {"pipeline": "The pipeline's id, UUID or name."}
 _RUN = {"run": "The run's id."}
+_LETTER = {"letter": "The dead letter's id, like `dead_12`."}
+_WHICH_LETTERS = (
+    Param(name="pipeline"),
+    Param(name="destination"),
+    Param(name="stage", schema={"type": "string", "enum": list(Stage)}),
+    Param(name="reason", about="As a group has it."),
+)
 _ONE = "/_local/pipelines/{pipeline}"
-_IF_MATCH = (Param(name="If-Match", about="The `ETag` of the version that is meant; 412 where it is another by now."),)
 
 
 def _number(name: str, least: int, most: int, default: int | None = None, about: str = "") -> Param:
@@ -54,7 +61,7 @@ DOCS: Mapping[tuple[str, str], Doc] = {
     ("PUT", _ONE): Doc(
         summary="Make a pipeline, or replace its configuration",
         path=_PIPELINE,
-        headers=_IF_MATCH,
+        headers=(IF_MATCH,),
         body={"type": "object"},
         example={"batch": {"max_events": 100}},
         answers={200: models.PipelineShown, 201: models.PipelineShown},
@@ -64,15 +71,15 @@ DOCS: Mapping[tuple[str, str], Doc] = {
     ("POST", f"{_ONE}/resume"): _order("Make it active"),
     ("POST", f"{_ONE}/drain"): _order("Refuse new events, deliver all, stop"),
     ("POST", f"{_ONE}/flush"): Doc(
-        summary="Deliver what is pending now", path=_PIPELINE, answers={202: models.RunShown}
+        summary="Deliver what is pending now", path=_PIPELINE, answers={202: run_models.RunShown}
     ),
     ("POST", f"{_ONE}/runs"): Doc(
         summary="Ask for a run",
         about="It begins as soon as no other is under way.",
         path=_PIPELINE,
-        body=models.RunWanted,
+        body=run_models.RunWanted,
         example={"full_refresh": False},
-        answers={202: models.RunShown},
+        answers={202: run_models.RunShown},
     ),
     ("POST", f"{_ONE}/events"): Doc(
         summary="Send events, all or none",
@@ -111,16 +118,62 @@ DOCS: Mapping[tuple[str, str], Doc] = {
             _number("limit", 1, 1_000, 50),
             _number("cursor", 1, 1 << 53),
         ),
-        answers={200: models.RunPage},
+        answers={200: run_models.RunPage},
     ),
-    ("GET", "/_local/runs/{run}"): Doc(summary="One run with its log", path=_RUN, answers={200: models.RunDetail}),
-    ("POST", "/_local/runs/{run}/cancel"): Doc(summary="Cancel a run", path=_RUN, answers={200: models.RunShown}),
+    ("GET", "/_local/runs/timeline"): Doc(
+        summary="What ran when",
+        about="Of each pipeline at most 200 segments: where there were more runs, neighbours are folded into one.",
+        query=(Param(name="pipeline"), _number("hours", 1, 168, 24)),
+        answers={200: run_models.Timeline},
+    ),
+    ("GET", "/_local/runs/{run}"): Doc(summary="One run with its log", path=_RUN, answers={200: run_models.RunDetail}),
+    ("POST", "/_local/runs/{run}/cancel"): Doc(summary="Cancel a run", path=_RUN, answers={200: run_models.RunShown}),
     ("GET", "/_local/runs/{run}/download"): Doc(
         summary="What a run has written",
         about="One object as it is, several as a zip.",
         path=_RUN,
         answers={200: {"type": "string", "format": "binary"}},
         answer_type="*/*",
+    ),
+    ("GET", "/_local/dead"): Doc(
+        summary="Dead letters",
+        query=(*_WHICH_LETTERS, _number("limit", 1, 1_000, 50), _number("cursor", 1, 1 << 53)),
+        answers={200: run_models.LetterPage},
+    ),
+    ("GET", "/_local/dead/groups"): Doc(
+        summary="Dead letters by reason", query=_WHICH_LETTERS, answers={200: run_models.LetterGroups}
+    ),
+    ("GET", "/_local/dead/export"): Doc(
+        summary="Dead letters as a file",
+        about="One on each line, whole, as `/_local/dead/{letter}` shows it.",
+        query=_WHICH_LETTERS,
+        answers={200: {"type": "string"}},
+        answer_type="application/x-ndjson",
+    ),
+    ("POST", "/_local/dead/replay"): Doc(
+        summary="Deliver dead letters once more",
+        about="By the transforms of now, to the destination that lacks them, as a run for each pipeline.",
+        body=run_models.LettersChosen,
+        example={"pipeline": "orders", "all": True},
+        answers={202: run_models.Replayed},
+    ),
+    ("POST", "/_local/dead/discard"): Doc(
+        summary="Drop dead letters for good",
+        about="They count as purged from then on.",
+        body=run_models.LettersChosen,
+        example={"ids": ["dead_12"]},
+        answers={200: run_models.Discarded},
+    ),
+    ("GET", "/_local/dead/{letter}"): Doc(
+        summary="One dead letter with what it holds", path=_LETTER, answers={200: run_models.LetterDetail}
+    ),
+    ("PATCH", "/_local/dead/{letter}"): Doc(
+        summary="Mend a dead letter",
+        about="The event keeps its id and its place.",
+        path=_LETTER,
+        body=run_models.LetterEdit,
+        example={"payload": {"n": 1}},
+        answers={200: run_models.LetterDetail},
     ),
     ("GET", "/_local/logs"): Doc(
         summary="The appliance's log",

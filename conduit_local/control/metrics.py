@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LABELS: tuple[str, ...] = ("pipeline", "pipeline_id")
 _ROUTE_LABELS = (*_LABELS, "destination")
+_SOURCE_LABELS = (*_LABELS, "source")
 
 
 class _Values(list[tuple[tuple[str, ...], float]]):
@@ -45,15 +46,23 @@ class Metrics:
         """What is counted now; on the loop."""
         engine = self._engine
         accepted, states, pending, delivered, health, failures = (_Values() for _ in range(6))
+        filtered, dead, pulled, source_health = (_Values() for _ in range(4))
         for live in engine.topology.live():
             pipeline, head = live.pipeline, engine.log.head(live.pipeline)
             names = (pipeline.name, pipeline.id)
             accepted.append((names, float(head.seq - pipeline.first_seq + 1)))
             states += [((*names, state), float(pipeline.state is state)) for state in State]
+            dead.append(((*names, ""), float(live.dead_inputs)))
+            for source in live.sources.values():
+                pulled.append(((*names, source.name), float(source.pulled)))
+                source_health += [((*names, source.name, one), float(source.health is one)) for one in Health]
             for route in live.routes.values():
                 ledger = ledger_of(route, head)
                 pending.append(((*names, route.name), float(ledger.pending)))
                 delivered.append(((*names, route.name), float(ledger.delivered)))
+                filtered.append(((*names, route.name), float(ledger.filtered)))
+                if route.replays is None:  # what dies again in a replay is counted where it had died before
+                    dead.append(((*names, route.name), float(ledger.dead)))
                 failures.append(((*names, route.name), float(route.failed)))
                 health += [((*names, route.name, one), float(route.health is one)) for one in Health]
         usage = engine.log.usage()
@@ -61,6 +70,28 @@ class Metrics:
             _Family("counter", "conduit_events_accepted", "Events accepted.", _LABELS, accepted),
             _Family("counter", "conduit_events_delivered", "Events delivered.", _ROUTE_LABELS, delivered),
             _Family("counter", "conduit_delivery_failures", "Delivery attempts that failed.", _ROUTE_LABELS, failures),
+            _Family(
+                "counter",
+                "conduit_events_filtered",
+                "Events that yielded no row of their own.",
+                _ROUTE_LABELS,
+                filtered,
+            ),
+            _Family(
+                "gauge",
+                "conduit_dead_letters",
+                "Dead letters; those without a destination never were events.",
+                _ROUTE_LABELS,
+                dead,
+            ),
+            _Family("counter", "conduit_source_events_pulled", "Events that a source brought.", _SOURCE_LABELS, pulled),
+            _Family(
+                "gauge",
+                "conduit_source_health",
+                "1 for how it fares.",
+                (*_SOURCE_LABELS, "health"),
+                source_health,
+            ),
             _Family("gauge", "conduit_events_pending", "Events not yet delivered.", _ROUTE_LABELS, pending),
             _Family("gauge", "conduit_pipeline_state", "1 for the state it is in.", (*_LABELS, "state"), states),
             _Family("gauge", "conduit_route_health", "1 for how it fares.", (*_ROUTE_LABELS, "health"), health),

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from conduit_local.core.keys import PREFIXES, Scope
 from conduit_local.core.pipeline import State
-from conduit_local.core.run import RunState, Trigger
 from conduit_local.http.shape import Shape
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-06-21T14:09:33.120Z"]})]
@@ -93,59 +92,6 @@ class PipelineDeleted(Shape):
     deleted: Literal[True]
 
 
-class RunShown(Shape):
-    """A run."""
-
-    id: str
-    pipeline_id: str
-    pipeline: str
-    trigger: Trigger
-    state: RunState
-    destination: str | None
-    created_at: Time
-    started_at: Time | None
-    finished_at: Time | None
-    duration_ms: int | None
-    rows: int
-    size_bytes: int
-    batches: int
-    attempts: int
-    object_key: str | None
-    error: str | None
-
-
-class RunLine(Shape):
-    """A line of a run's log."""
-
-    at: Time
-    level: str
-    message: str
-
-
-class RunDetail(RunShown):
-    """A run with the last lines of its log."""
-
-    log: list[RunLine]
-
-
-class RunPage(Shape):
-    """Runs, the newest first."""
-
-    data: list[RunShown]
-    has_more: bool
-    next_cursor: str | None
-
-
-class RunWanted(Shape):
-    """What a run is asked for; nothing is needed."""
-
-    full_refresh: bool | None = None
-    """Deliver everything that is still kept once more, under keys of this run."""
-    dry_run: bool | None = None
-    """Look only."""
-    variables: dict[str, str] | None = None
-
-
 class Rates(Shape):
     """A sample a second, the oldest first: events in, events out, events pending."""
 
@@ -191,7 +137,7 @@ class KeyWanted(Shape):
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     scopes: Annotated[list[Scope], Field(min_length=1)]
-    prefix: Literal[PREFIXES] = PREFIXES[0]  # type: ignore[valid-type]
+    prefix: Literal[PREFIXES] = PREFIXES[0]  # type: ignore[valid-type] # they stand once, in core.keys
 
 
 class KeyMade(KeyShown):
@@ -268,6 +214,14 @@ class Report(Shape):
     read_at: Time | None
 
 
+class Alarm(Shape):
+    """What somebody should look at."""
+
+    kind: Literal["dead_letters"]
+    pipeline: str
+    text: str
+
+
 class Snapshot(Shape):
     """How everything stands."""
 
@@ -277,6 +231,7 @@ class Snapshot(Shape):
     configuration: dict[str, Any]
     totals: dict[str, Any]
     ledger_closes: bool
+    alarms: list[Alarm]
     log_number: int
     pipelines: list[dict[str, Any]]
     departing: list[dict[str, Any]]

@@ -7,15 +7,18 @@ from typing import TypeVar
 from aiohttp import web
 
 from conduit_local.control import wire
+from conduit_local.control.timeline import MOST_RUNS, segments
 from conduit_local.core.pipeline import PipelineNumber
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.core.run import RunState, Trigger
+from conduit_local.core.times import rfc3339_ms
 from conduit_local.engine.engine import Engine
 from conduit_local.http.answers import json_answer
 from conduit_local.http.call import Call
 from conduit_local.http.download import send_objects
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_HOUR_US = 3_600_000_000
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -47,8 +50,8 @@ class Records:
             call.text("pipeline"),
             before=before,
             limit=limit + 1,
-            states=[state] if (state := _one_of(call, "state", RunState)) else [],
-            trigger=_one_of(call, "trigger", Trigger),
+            states=[state] if (state := one_of(call, "state", RunState)) else [],
+            trigger=one_of(call, "trigger", Trigger),
         )
         page = runs[:limit]
         cursor = str(page[-1][0].number) if len(runs) > limit else None
@@ -60,6 +63,22 @@ class Records:
         lines = await self._engine.queries.run_lines(run, 1_000)
         log = [wire.encode_run_line(line) for line in lines]
         return json_answer({**wire.encode_run(run, live.pipeline), "log": log})
+
+    async def get_timeline(self, call: Call) -> web.Response:
+        """`GET /_local/runs/timeline?pipeline&hours=24`: what ran when, folded to what can be drawn."""
+        until_us = self._engine.clock.now_us()
+        since_us = until_us - call.number("hours", 24, 1, 168) * _HOUR_US
+        found = await self._engine.queries.runs_between(call.text("pipeline"), since_us, until_us + 1, MOST_RUNS)
+        data = [
+            {
+                "pipeline_id": pipeline.id,
+                "pipeline": pipeline.name,
+                "has_more": len(runs) == MOST_RUNS,
+                "segments": segments(runs, since_us, until_us),
+            }
+            for pipeline, runs in found
+        ]
+        return json_answer({"since": rfc3339_ms(since_us), "until": rfc3339_ms(until_us), "data": data})
 
     async def cancel_run(self, call: Call) -> web.Response:
         """`POST /_local/runs/{run}/cancel`: ends a run that waits or is under way; what is pending stays so."""
@@ -85,7 +104,8 @@ class Records:
         return json_answer({"data": [wire.encode_line(line) for line in lines]})
 
 
-def _one_of(call: Call, name: str, kind: type[_E]) -> _E | None:
+def one_of(call: Call, name: str, kind: type[_E]) -> _E | None:
+    """One of a few words out of the query, or None. Raises: InvalidRequest."""
     text = call.text(name)
     if text is None:
         return None

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from conduit_local.control.dead import DeadLetters
 from conduit_local.control.docs import DOCS, ERRORS
 from conduit_local.control.keys import ApiKeys
 from conduit_local.control.metrics import Metrics
@@ -86,6 +87,7 @@ class Control:
     def api(self) -> Api:
         """The routes."""
         pipelines, records, keys = Pipelines(self._engine), Records(self._engine), ApiKeys(self._engine)
+        dead = DeadLetters(self._engine)
         one = "/_local/pipelines/{pipeline}"
         routes = [
             _route("GET", "/_local/health/live", self.get_live, None),
@@ -106,9 +108,17 @@ class Control:
             _route("GET", "/_local/events", records.list_events, Scope.READ),
             _route("GET", "/_local/events/{event}", records.get_event, Scope.READ),
             _route("GET", "/_local/runs", records.list_runs, Scope.READ),
+            _route("GET", "/_local/runs/timeline", records.get_timeline, Scope.READ),
             _route("GET", "/_local/runs/{run}", records.get_run, Scope.READ),
             _route("POST", "/_local/runs/{run}/cancel", records.cancel_run, Scope.MANAGE),
             _route("GET", "/_local/runs/{run}/download", records.download_run, Scope.READ),
+            _route("GET", "/_local/dead", dead.list_letters, Scope.READ),
+            _route("GET", "/_local/dead/groups", dead.list_groups, Scope.READ),
+            _route("GET", "/_local/dead/export", dead.export, Scope.READ),
+            _route("POST", "/_local/dead/replay", dead.replay, Scope.MANAGE, _JSON),
+            _route("POST", "/_local/dead/discard", dead.discard, Scope.MANAGE, _JSON),
+            _route("GET", "/_local/dead/{letter}", dead.get_letter, Scope.READ),
+            _route("PATCH", "/_local/dead/{letter}", dead.edit, Scope.MANAGE, _JSON),
             _route("GET", "/_local/logs", records.list_logs, Scope.READ),
             _route("GET", "/_local/keys", keys.list_keys, Scope.ADMIN),
             _route("POST", "/_local/keys", keys.post_key, Scope.ADMIN, _JSON),

@@ -7,10 +7,11 @@ from typing import Any
 from conduit_local.control.wire import time_text
 from conduit_local.core.batch import Mark
 from conduit_local.core.ids import run_id
+from conduit_local.core.run import Run
 from conduit_local.core.times import rfc3339_ms
 from conduit_local.engine.engine import Engine
 from conduit_local.engine.ledger import ledger_of
-from conduit_local.engine.topology import LivePipeline, LiveRoute
+from conduit_local.engine.topology import LivePipeline, LiveRoute, LiveSource
 
 _SECOND_US = 1_000_000
 _MINUTE_US = 60 * _SECOND_US
@@ -58,6 +59,15 @@ def snapshot(engine: Engine, identity: Identity, url: str, problems: list[dict[s
             "dead": sum(one["dead"] for one in pipelines),
         },
         "ledger_closes": all(route["ledger"]["closes"] for one in pipelines for route in one["destinations"]),
+        "alarms": [
+            {
+                "kind": "dead_letters",
+                "pipeline": one["name"],
+                "text": f"{one['dead']:,} dead letter{'' if one['dead'] == 1 else 's'}",
+            }
+            for one in pipelines
+            if one["dead"]
+        ],
         "log_number": engine.journal.newest,
         "pipelines": pipelines,
         "departing": [
@@ -78,7 +88,8 @@ def _pipeline(engine: Engine, live: LivePipeline, now_us: int, steady_us: int) -
     routes = [_route(route, head, steady_us) for route in live.routes.values()]
     pending = live.pending(head.seq)
     last = max((route for route in live.routes.values() if route.last_written_us), key=_written_us, default=None)
-    trouble = next((route for route in live.routes.values() if route.health is live.health and route.message), None)
+    parts: list[LiveRoute | LiveSource] = [*live.routes.values(), *live.sources.values()]
+    trouble = next((one for one in parts if one.health is live.health and one.message), None)
     return {
         "id": pipeline.id,
         "uuid": pipeline.uuid,
@@ -86,6 +97,7 @@ def _pipeline(engine: Engine, live: LivePipeline, now_us: int, steady_us: int) -
         "title": pipeline.spec.title,
         "state": pipeline.state,
         "schedule": pipeline.spec.schedule,
+        "timezone": pipeline.spec.timezone,
         "next_run_at": time_text(engine.scheduler.next_run_us(live)),
         "health": live.health,
         "message": trouble.message if trouble else None,
@@ -96,29 +108,50 @@ def _pipeline(engine: Engine, live: LivePipeline, now_us: int, steady_us: int) -
         "out_per_s": round(out_per_s, 1),
         "pending": pending,
         "oldest_s": _age_s(live, now_us) if pending else None,
-        "dead": sum(route.dead for route in live.routes.values()),
+        "dead": _dead(live),
         "errors_per_minute": sum(route["errors_per_minute"] for route in routes),
         "last_written_at": time_text(last.last_written_us) if last else None,
         "last_object": last.last_key if last else None,
         "last_run": run_id(last.last_run) if last and last.last_run else None,
         "batch": pipeline.spec.batch.model_dump(mode="json"),
-        "runs": [
-            {
-                "id": run.id,
-                "trigger": run.trigger,
-                "left": live.pending(run.through_seq),
-                "of": live.behind_at_begin.get(run.number),
-            }
-            for run in live.runs
-        ],
+        "runs": [_run(live, run) for run in (*live.runs, live.extracting, live.looking) if run is not None],
         "runs_waiting": len(live.waiting),
+        "sources": [_source(source, steady_us) for source in live.sources.values()],
         "destinations": routes,
+    }
+
+
+def _dead(live: LivePipeline) -> int:
+    """Its dead letters. What dies again in a replay is counted where it had died before."""
+    return live.dead_inputs + sum(route.dead for route in live.routes.values() if route.replays is None)
+
+
+def _run(live: LivePipeline, run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "trigger": run.trigger,
+        "stage": run.stage,
+        "dry_run": run.options.dry_run,
+        "left": live.pending(run.through_seq),
+        "of": live.behind_at_begin.get(run.number),
+    }
+
+
+def _source(source: LiveSource, steady_us: int) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "type": source.spec.type,
+        "health": source.health,
+        "message": source.message,
+        "attempt": source.attempt,
+        "retry_s": _retry_s(source.retry_at_us, steady_us),
+        "pulled": source.pulled,
+        "last_pulled_at": time_text(source.last_pulled_us),
     }
 
 
 def _route(route: LiveRoute, head: Mark, steady_us: int) -> dict[str, Any]:
     ledger = ledger_of(route, head)
-    retry_s = None if route.retry_at_us is None else max(0.0, (route.retry_at_us - steady_us) / _SECOND_US)
     return {
         "name": route.name,
         "type": route.spec.type,
@@ -126,13 +159,19 @@ def _route(route: LiveRoute, head: Mark, steady_us: int) -> dict[str, Any]:
         "health": route.health,
         "message": route.message,
         "attempt": route.attempt,
-        "retry_s": None if retry_s is None else round(retry_s, 1),
+        "retry_s": _retry_s(route.retry_at_us, steady_us),
+        "transforming": route.transforming,
         "paused": route.spec.paused,
         "retiring": route.through_seq is not None,
         "errors_per_minute": sum(1 for at_us in route.failures if steady_us - at_us < _MINUTE_US),
         "last_written_at": time_text(route.last_written_us),
         "ledger": {**asdict(ledger), "closes": ledger.closes},
     }
+
+
+def _retry_s(at_us: int | None, steady_us: int) -> float | None:
+    """How long it waits before it tries again."""
+    return None if at_us is None else round(max(0.0, (at_us - steady_us) / _SECOND_US), 1)
 
 
 def _written_us(route: LiveRoute) -> int:

@@ -144,7 +144,7 @@ class _Client:
         except Unavailable:
             return b""
         self._begun = True
-        sample = [encode_event(event, pipelines[event.id.pipeline]) for event in page.events]  # type: ignore[index]
+        sample = [encode_event(event, pipelines[PipelineNumber(event.id.pipeline)]) for event in page.events]
         return _event("events", {"events": sample, "accepted": since})
 
     def _since(self) -> int:

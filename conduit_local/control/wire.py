@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from conduit_local.core.dead import DeadGroup, DeadLetter, Stage
+from conduit_local.core.envelope import event_id_of
 from conduit_local.core.errors import InvalidJson, InvalidRequest, TooManyRecords
 from conduit_local.core.event import (
     MAX_EVENTS_PER_REQUEST,
@@ -12,15 +14,19 @@ from conduit_local.core.event import (
     NewEvent,
     NewEvents,
     StoredEvent,
+    is_too_deep,
     many_events,
+    on_one_line,
 )
-from conduit_local.core.ids import event_id
+from conduit_local.core.ids import event_id, run_id
 from conduit_local.core.keys import ApiKey
+from conduit_local.core.log import Receipt
 from conduit_local.core.pipeline import Pipeline
-from conduit_local.core.ports import Receipt
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.core.run import Run, RunLine
+from conduit_local.core.strict import NotJson, check_json
 from conduit_local.core.times import parse_rfc3339, rfc3339_ms
+from conduit_local.engine.dead import Replay, payload_of_letter
 from conduit_local.engine.journal import Line
 from conduit_local.engine.queries import EventDetail
 from conduit_local.http.call import Call
@@ -130,23 +136,99 @@ def encode_run(run: Run, pipeline: Pipeline) -> dict[str, Any]:
         "pipeline": pipeline.name,
         "trigger": run.trigger,
         "state": run.state,
+        "stage": run.stage,
         "destination": run.route,
         "created_at": rfc3339_ms(run.created_at_us),
         "started_at": time_text(run.started_at_us),
         "finished_at": time_text(ended),
         "duration_ms": None if ended is None else max(0, ended - (run.started_at_us or ended)) // 1000,
+        "extracted": run.extracted,
+        "events": run.events,
         "rows": run.rows,
+        "filtered": run.filtered,
+        "dead": run.dead,
         "size_bytes": run.size_bytes,
         "batches": run.batches,
         "attempts": run.attempts,
         "object_key": run.object_key,
         "error": run.error,
+        "full_refresh": run.options.full_refresh,
+        "dry_run": run.options.dry_run,
+        "variables": sorted(run.options.variables),
     }
 
 
 def encode_run_line(line: RunLine) -> dict[str, Any]:
     """A line of a run's log."""
     return {"at": rfc3339_ms(line.at_us), "level": line.level, "message": line.message}
+
+
+def encode_letter(letter: DeadLetter, pipeline: Pipeline) -> dict[str, Any]:
+    """A dead letter without what it holds."""
+    was_event = letter.stage is not Stage.EXTRACT
+    return {
+        "id": letter.id,
+        "pipeline_id": pipeline.id,
+        "pipeline": pipeline.name,
+        "destination": letter.route or None,
+        "stage": letter.stage,
+        "event_id": event_id_of(letter.content) if was_event else None,
+        "seq": letter.seq or None,
+        "event_type": letter.event_type,
+        "error": letter.error,
+        "reason": letter.reason,
+        "origin": letter.origin,
+        "at": rfc3339_ms(letter.at_us),
+        "run_id": None if letter.run is None else run_id(letter.run),
+        "attempts": letter.attempts,
+        "edited_at": time_text(letter.edited_at_us),
+        "replaying": None if letter.replay is None else run_id(letter.replay),
+    }
+
+
+def encode_whole_letter(letter: DeadLetter, pipeline: Pipeline) -> dict[str, Any]:
+    """
+    A dead letter with what it holds, all on one line.
+
+    What is no JSON, or nested deeper than an event may be, is a text; bytes that are no UTF-8 are escaped in it.
+    """
+    content = payload_of_letter(letter).strip(b" \t\r\n")
+    return {
+        **encode_letter(letter, pipeline),
+        **(
+            {"payload": msgspec.Raw(on_one_line(content)), "payload_kind": "json"}
+            if _is_json(content)
+            else {"payload": content.decode("utf-8", "backslashreplace"), "payload_kind": "text"}
+        ),
+    }
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        check_json(content)
+    except NotJson:
+        return False
+    return not is_too_deep(content)
+
+
+def encode_group(group: DeadGroup, pipeline: Pipeline) -> dict[str, Any]:
+    """Dead letters that died of the same reason."""
+    return {
+        "pipeline_id": pipeline.id,
+        "pipeline": pipeline.name,
+        "destination": group.route or None,
+        "stage": group.stage,
+        "reason": group.reason,
+        "count": group.count,
+        "first_at": rfc3339_ms(group.first_at_us),
+        "last_at": rfc3339_ms(group.last_at_us),
+        "example": f"dead_{group.example}",
+    }
+
+
+def encode_replay(replay: Replay, pipeline: Pipeline) -> dict[str, Any]:
+    """A replay that was asked for."""
+    return {"run": encode_run(replay.run, pipeline), "letters": replay.letters, "left": replay.left}
 
 
 def encode_line(line: Line) -> dict[str, Any]:

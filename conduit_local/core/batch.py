@@ -81,6 +81,8 @@ class Batch:
     key: str
     destination: str
     """The destination's configuration at that time, as JSON: a repeat goes where the first attempt went."""
+    recipe: str = ""
+    """The transforms at that time, as `Texts.of_recipe`: a repeat makes the same rows. Empty for none."""
     attempt: int
 
     @property

@@ -4,15 +4,18 @@ The catalog: everything but the events. What there is, and how far it came.
 A part of `core.ports`, by subject; one store keeps all of it, and every write here is one commit.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from conduit_local.core.batch import Batch, Written
+from conduit_local.core.dead import NewDeadLetter
+from conduit_local.core.dead_catalog import DeadCatalog
 from conduit_local.core.keys import ApiKey
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
 from conduit_local.core.run import Run, RunLine, RunState, Trigger
-from conduit_local.core.webhook import Notice, NoticeKind, Telling, Webhook
+from conduit_local.core.webhook import Notice, NoticeKind
+from conduit_local.core.webhook_catalog import WebhookCatalog
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +31,12 @@ class RouteRecord:
     cursor: int
     delivered: int
     dead: int
+    filtered: int = 0
+    purged: int = 0
     through_seq: int | None
     """Where it ends, once its destination was taken out of the configuration."""
+    replays: int | None = None
+    """The run whose dead letters it reads instead of the log; its numbers are then their places in that run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +45,11 @@ class BatchEnd:
 
     batch: Batch
     written: Written
+    rows: int
+    filtered: int = 0
+    dead: Sequence[NewDeadLetter] = ()
+    replays: int | None = None
+    """The run whose dead letters it delivered."""
     at_us: int
     line: RunLine
     tells: Notice | None = None
@@ -63,7 +75,12 @@ class PipelineCatalog(Protocol):
         ...
 
     async def change_pipeline(
-        self, pipeline: Pipeline, routes: Sequence[tuple[str, str]], head_seq: int, given_up: Collection[str] = ()
+        self,
+        pipeline: Pipeline,
+        routes: Sequence[tuple[str, str]],
+        head_seq: int,
+        given_up: Collection[str] = (),
+        tells: NoticeKind | None = None,
     ) -> list[RouteRecord]:
         """
         Keep a changed specification. New routes begin behind `head_seq`; those that are no longer named end there,
@@ -127,17 +144,32 @@ class RunCatalog(Protocol):
         """Keep that an attempt failed, and why."""
         ...
 
+    async def make_by(self, batch: Batch) -> None:
+        """Keep the batch's recipe in its intent: what it had before made nothing that could have been written."""
+        ...
+
     async def begin_run(self, run: Run) -> Run:
         """Keep a new run; return it with its number."""
         ...
 
     async def keep_run(
-        self, run: Run, lines: Sequence[RunLine] = (), tells: Notice | None = None, ends: Collection[str] = ()
+        self,
+        run: Run,
+        lines: Sequence[RunLine] = (),
+        tells: Notice | None = None,
+        ends: Collection[str] = (),
+        through: Mapping[str, int] | None = None,
     ) -> None:
         """
-        Keep how far a run is (its state, end, times and error), with lines of its log; these routes of its own end
-        with it, in the same commit.
+        Keep how far a run is (its state, stage, end, times and error), with lines of its log; these routes of its own
+        end with it, and these behind the place `through`, in the same commit. The dead letters that an ended replay
+        still has are released, but for those of an open batch. What it counted is kept as well where it was a dry run:
+        no batch did.
         """
+        ...
+
+    async def add_lines(self, run: int, lines: Sequence[RunLine]) -> None:
+        """Keep lines of a run's log."""
         ...
 
     async def under_way(self) -> list[Run]:
@@ -167,6 +199,10 @@ class RunCatalog(Protocol):
         """How many `runs` there are."""
         ...
 
+    async def runs_between(self, pipeline: PipelineNumber, since_us: int, until_us: int, limit: int) -> list[Run]:
+        """The newest `limit` runs of a pipeline that were asked for before `until_us` and not over by `since_us`."""
+        ...
+
     async def last_runs(self, pipelines: Sequence[PipelineNumber]) -> dict[PipelineNumber, Run]:
         """The newest run of each pipeline that has one."""
         ...
@@ -186,7 +222,7 @@ class RunCatalog(Protocol):
         ...
 
     async def batches_of(self, run: int) -> list[Batch]:
-        """The batches of a run that were delivered, in order."""
+        """The batches of a run that were delivered and have an object, in order."""
         ...
 
     async def batch_of(self, pipeline: PipelineNumber, route: str, seq: int) -> tuple[Batch, int | None] | None:
@@ -218,59 +254,5 @@ class KeyCatalog(Protocol):
         ...
 
 
-class WebhookCatalog(Protocol):
-    """Webhooks, and what is on its way to them. Times are steady, but for those that end in `_at_us`."""
-
-    async def webhooks(self) -> list[Webhook]:
-        """All webhooks, the oldest first."""
-        ...
-
-    async def add_webhook(self, webhook: Webhook) -> None:
-        """Keep a webhook: it is told of what happens from here on."""
-        ...
-
-    async def remove_webhook(self, webhook: str) -> None:
-        """Drop a webhook with all that it was, or was to be, told."""
-        ...
-
-    def on_notice(self, tell: Callable[[Collection[str]], None]) -> None:
-        """Have `tell` called, on the loop, after each commit that wrote down something, with those to be told."""
-        ...
-
-    async def take_due(self, webhook: str, now_us: int, limit: int) -> list[Telling]:
-        """The tellings that are due, each counted as attempted from here on: what they say is fixed."""
-        ...
-
-    async def next_due(self, webhook: str) -> int | None:
-        """When the next telling is due; None when none waits."""
-        ...
-
-    async def settle(self, tellings: Sequence[Telling]) -> None:
-        """Keep what came of attempts: state, times, status, error."""
-        ...
-
-    async def tellings(self, webhook: str, before: int | None, limit: int) -> list[Telling]:
-        """What a webhook was, or is to be, told, the newest first."""
-        ...
-
-    async def tell_again(self, webhook: str, number: int, now_us: int) -> Telling | None:
-        """
-        A telling of this webhook is due before all others of it, as if it was made now; None when there is no such
-        telling.
-        """
-        ...
-
-    async def give_up(self, webhook: str, made_before_us: int, at_us: int, error: str) -> int:
-        """
-        End what waits since `made_before_us` or longer as failed, for its last error, or `error` where it was never
-        attempted. Returns how many ended; call again until 0.
-        """
-        ...
-
-    async def prune_tellings(self, webhook: str, keep: int) -> int:
-        """Drop ended tellings but for the newest `keep`. Returns how many went; call again until 0."""
-        ...
-
-
-class Catalog(PipelineCatalog, RunCatalog, KeyCatalog, WebhookCatalog, Protocol):
+class Catalog(PipelineCatalog, RunCatalog, DeadCatalog, KeyCatalog, WebhookCatalog, Protocol):
     """All of it."""

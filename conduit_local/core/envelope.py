@@ -9,7 +9,7 @@ file. Only the payload is foreign text; ids, types and times cannot hold a chara
 from collections.abc import Sequence
 
 from conduit_local.core.ids import PAIRS, SEQ_WIDTH, event_prefix, to_base32
-from conduit_local.core.times import rfc3339
+from conduit_local.core.times import parse_rfc3339, rfc3339
 
 _BLOCK = len(PAIRS)
 _PAYLOAD = b'"payload":'
@@ -61,7 +61,24 @@ def payload_of(line: bytes) -> bytes:
     return line[line.index(_PAYLOAD) + len(_PAYLOAD) : line.rindex(b"}")]
 
 
+def with_payload(line: bytes, payload: bytes) -> bytes:
+    """The envelope line with another payload."""
+    return line[: line.index(_PAYLOAD) + len(_PAYLOAD)] + payload + line[line.rindex(b"}") :]
+
+
+def event_id_of(line: bytes) -> str:
+    """The event's id out of an envelope line."""
+    start = line.index(b'"event_id":"') + 12
+    return line[start : line.index(b'"', start)].decode()
+
+
 def type_of(line: bytes) -> str:
     """The event type out of an envelope line."""
     start = line.index(b'"event_type":"') + 14
     return line[start : line.index(b'"', start)].decode()
+
+
+def received_at_of(line: bytes) -> int:
+    """When the event was received, out of an envelope line; microseconds, of whole seconds."""
+    start = line.index(b'"received_at":"') + 15
+    return parse_rfc3339(line[start : line.index(b'"', start)].decode())

@@ -8,9 +8,11 @@ Every error that crosses a floor, by who must act.
     │   ├── UnsupportedMediaType, UnsupportedEncoding, HeaderMismatch
     │   ├── Unauthorized, Forbidden
     │   ├── NotFound           PipelineNotFound, EventNotFound, RunNotFound, KeyNotFound, WebhookNotFound,
-    │   │                      DestinationNotFound, OriginNotFound, DomainNotFound, ObjectNotFound, PathNotFound
+    │   │                      DestinationNotFound, OriginNotFound, DomainNotFound, ObjectNotFound, PathNotFound,
+    │   │                      DeadLetterNotFound
     │   ├── MethodNotAllowed
-    │   ├── Conflict           NotAccepting, NameTaken, ManagedByFile, KeyInUse, RunEnded, NotStoppable
+    │   ├── Conflict           NotAccepting, NameTaken, ManagedByFile, KeyInUse, RunEnded, NotStoppable,
+    │   │                      DeadLetterInHand
     │   ├── PreconditionFailed
     │   ├── IdempotencyMismatch
     │   └── RateLimited
@@ -18,7 +20,7 @@ Every error that crosses a floor, by who must act.
     │   ├── StoreUnavailable   disk full, database locked
     │   ├── QuotaSpent
     │   ├── BodyTooSlow, TimedOut
-    │   └── DestinationUnavailable
+    │   └── Undelivered        TransformUnavailable, DestinationUnavailable
     └── Broken             we act
 
 Core and the floors above raise these; `http/boundary.py` alone catches them, and each dialect words them.
@@ -207,6 +209,12 @@ class ObjectNotFound(NotFound):
     code = "output_not_found"
 
 
+class DeadLetterNotFound(NotFound):
+    """No such dead letter: it was replayed or discarded, or is no longer kept."""
+
+    code = "dead_letter_not_found"
+
+
 class PathNotFound(NotFound):
     """No route has that path."""
 
@@ -263,6 +271,12 @@ class NotStoppable(Conflict):
     code = "run_not_cancellable"
 
 
+class DeadLetterInHand(Conflict):
+    """A run is replaying the dead letter just now."""
+
+    code = "dead_letter_in_hand"
+
+
 class PreconditionFailed(Refused):
     """`If-Match` names a version that is no longer the newest."""
 
@@ -314,19 +328,29 @@ class TimedOut(Unavailable):
     code = "timeout"
 
 
-class DestinationUnavailable(Unavailable):
+class Undelivered(Unavailable):
     """
-    A destination cannot take the batch now; the same batch is tried again, for ever.
+    A batch cannot be delivered now; the same batch is tried again, for ever.
 
-    `needs_person` is true where waiting alone will not help (permission, a path in the way): the route is then
-    `blocked` instead of `retrying`, and still tries again.
+    `needs_person` is true where waiting alone will not help (permission, a path in the way, a wrong query): the route
+    is then `blocked` instead of `retrying`, and still tries again.
     """
+
+    def __init__(self, message: str, *, needs_person: bool = False, retry_after_s: int = 1) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.needs_person = needs_person
+
+
+class TransformUnavailable(Undelivered):
+    """A transform cannot be run now: its child does not start, or its query is wrong whatever the events are."""
+
+    code = "transform_unavailable"
+
+
+class DestinationUnavailable(Undelivered):
+    """A destination cannot take the batch now."""
 
     code = "destination_unavailable"
-
-    def __init__(self, message: str, *, needs_person: bool = False) -> None:
-        super().__init__(message)
-        self.needs_person = needs_person
 
 
 def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

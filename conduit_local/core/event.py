@@ -147,7 +147,7 @@ def one_event(event: NewEvent) -> NewEvents:
     check_event_type(event.event_type)
     payload = bytes(event.payload)
     check_payload(payload)
-    return NewEvents((event.event_type,), (_on_one_line(payload),))
+    return NewEvents((event.event_type,), (on_one_line(payload),))
 
 
 def many_events(events: Sequence[NewEvent], body: bytes) -> NewEvents:
@@ -183,7 +183,7 @@ def _checked(payloads: list[bytes], body: bytes) -> list[bytes]:
             if not all_objects or len(payload) > _SHALLOW_BYTES:
                 _check_payload_at(place, payload)
     if b"\n" in body or b"\r" in body:
-        return [_on_one_line(payload) for payload in payloads]
+        return [on_one_line(payload) for payload in payloads]
     return payloads
 
 
@@ -200,7 +200,7 @@ def _at(place: int, error: InvalidRequest) -> InvalidRequest:
     return refusal([Problem(path=(place, *problem.path), message=problem.message) for problem in error.problems])
 
 
-def _on_one_line(payload: bytes) -> bytes:
+def on_one_line(payload: bytes) -> bytes:
     """Line breaks in JSON stand between tokens only, where a space means the same."""
     if b"\n" in payload or b"\r" in payload:
         return payload.replace(b"\n", b" ").replace(b"\r", b" ")

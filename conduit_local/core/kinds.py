@@ -115,7 +115,7 @@ def _list_of(role: str, kinds: Mapping[str, type[Component]]) -> Any:
         item = next(iter(kinds.values()))
     else:
         branches = tuple(Annotated[model, Tag(f"={kind}")] for kind, model in kinds.items())
-        item = Annotated[Union[branches], Discriminator(_tag_of)]  # noqa: UP007
+        item = Annotated[Union[branches], Discriminator(_tag_of)]  # noqa: UP007 - how many there are is known here only
     return tuple[Annotated[item, BeforeValidator(of_a_kind)], ...]
 
 

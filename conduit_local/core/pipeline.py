@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NewType
 
-from conduit_local.core.errors import PreconditionFailed
+from conduit_local.core.errors import ManagedByFile, PreconditionFailed
 from conduit_local.core.spec import PipelineSpec
 
 PipelineNumber = NewType("PipelineNumber", int)
@@ -67,6 +67,11 @@ class Pipeline:
     def changed(self, at_us: int, **fields: Any) -> "Pipeline":
         """The next version, with these fields."""
         return replace(self, updated_at_us=at_us, revision=self.revision + 1, **fields)
+
+    def require_managed_by(self, asking: str | None) -> None:
+        """Raises: ManagedByFile where it is defined in a file, and `asking` (a file, or None for an API) is none."""
+        if self.managed_by is not None and asking is None:
+            raise ManagedByFile(f"the pipeline {self.name!r} is defined in {self.managed_by}; change it there")
 
     def require_match(self, if_match: str | None) -> None:
         """Raises: PreconditionFailed unless `if_match` (an `If-Match` header, or None) names this version."""

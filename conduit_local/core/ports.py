@@ -6,147 +6,16 @@ Three rules keep a distributed log possible behind `Log` later: no operation spa
 carries no truth, and nobody reads another part's memory.
 """
 
-from collections.abc import Awaitable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from conduit_local.core.batch import Chunk, Mark, Written
-from conduit_local.core.event import EventFilter, EventPage, NewEvents, StoredEvent
-from conduit_local.core.pipeline import Pipeline, PipelineNumber
+from conduit_local.core.batch import Written
+from conduit_local.core.content import Content
+from conduit_local.core.pipeline import PipelineNumber
 from conduit_local.core.problems import Problem
 from conduit_local.core.spec import DestinationSpec, PipelineSpec
-
-
-@dataclass(kw_only=True, slots=True)  # not frozen: made once an event, and freezing doubles what that costs
-class Keyed:
-    """An idempotency key, and what its first use must be remembered by."""
-
-    key: str
-    pipeline_ref: str
-    """The pipeline as the caller named it: echoed in the first answer, and so in every repeat (S0.3, S0.5)."""
-    fingerprint: bytes | None = None
-    """Of the events as they were sent: the key is refused when it comes again with others. None: it is not."""
-
-
-@dataclass(slots=True)
-class Receipt:
-    """
-    What came of an `append`.
-
-    Shape: the events got `first_seq` to `first_seq + count - 1`. When `replayed`, these are the numbers of the first
-    use of the key, and `pipeline_ref` and `event_type` are what that request said.
-    """
-
-    pipeline: PipelineNumber
-    first_seq: int
-    count: int
-    received_at_us: int
-    replayed: bool = False
-    pipeline_ref: str = ""
-    event_type: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
-    """What the store takes and may take. Shape: bytes."""
-
-    used_bytes: int
-    file_bytes: int
-    free_bytes: int
-    quota_bytes: int
-    trouble: str | None
-    """Why events are refused, or None."""
-
-
-class Log(Protocol):
-    """All accepted events, in the order of commit."""
-
-    tag: str
-    """The store's tag: part of every event id."""
-
-    async def append(self, pipeline: Pipeline, events: NewEvents, keyed: Keyed | None) -> Receipt:
-        """
-        Put `events` on the pipeline's log; return once they are on disk.
-
-        Shape:  1 to 10,000 events; each payload at most 262,144 bytes of JSON.
-        Order:  sequence numbers rise in the order of the calls and of the events, without gaps, and never repeat.
-        Raises: QuotaSpent, StoreUnavailable, IdempotencyMismatch; in each case nothing was kept.
-        """
-        ...
-
-    async def settled(self, pipeline: Pipeline) -> int:
-        """The last `seq` once every `append` that was under way has come to its end."""
-        ...
-
-    def head(self, pipeline: Pipeline) -> Mark:
-        """The end of the pipeline's log, as far as it is on disk. Costs nothing."""
-        ...
-
-    async def mark(self, pipeline: PipelineNumber, seq: int) -> Mark:
-        """The place behind event `seq`; its `received_at_us` is that of the event that follows, or 0."""
-        ...
-
-    async def read(
-        self, pipeline: PipelineNumber, after_seq: int, through_seq: int, max_events: int, max_bytes: int
-    ) -> list[Chunk]:
-        """
-        The events behind `after_seq`, up to `through_seq`.
-
-        Shape:  whole chunks but for the first, until there are `max_events` or more than `max_bytes`, or no more.
-        Raises: StoreUnavailable; Broken when a chunk cannot be read.
-        """
-        ...
-
-    async def first_kept(self, pipeline: Pipeline) -> int:
-        """The first `seq` that is still on the log; the next one to come where nothing is."""
-        ...
-
-    async def find(self, pipeline: PipelineNumber, seq: int) -> StoredEvent | None:
-        """One event, or None when it is not, or no longer, on the log."""
-        ...
-
-    async def received_since(self, pipelines: Sequence[Pipeline], since_us: int) -> dict[PipelineNumber, int]:
-        """How many events of each pipeline were received since then and are still kept; by a few seeks each."""
-        ...
-
-    async def newest(
-        self,
-        pipelines: Sequence[PipelineNumber],
-        before: tuple[int, int] | None,
-        limit: int,
-        wanted: EventFilter | None = None,
-    ) -> EventPage:
-        """
-        Events of these pipelines, the newest first, `limit` at most; a filtered page may be shorter than the limit
-        and still say where to go on.
-
-        Order: by position in the log, then by `seq`, both falling; `before` is where a page before said to go on.
-        """
-        ...
-
-    async def trim(self, pipeline: PipelineNumber, through_seq: int, before_us: int, keep_bytes: int) -> int:
-        """
-        Drop whole chunks whose events are all at or before `through_seq`, and which were received before `before_us`
-        or lie further than `keep_bytes` behind `through_seq`. Returns how many events went; call again until 0.
-        """
-        ...
-
-    async def drop_expired_keys(self) -> int:
-        """Drop a slice of the idempotency keys whose 24 hours are over. Returns how many went; call again until 0."""
-        ...
-
-    async def give_back(self) -> None:
-        """Give a slice of unused space back to the disk, where there is much of it."""
-        ...
-
-    def usage(self) -> Usage:
-        """How much room there is, as last looked at."""
-        ...
-
-    async def forget(self, pipeline: PipelineNumber) -> bool:
-        """Drop a slice of all that a deleted pipeline left on the log; False once nothing is left."""
-        ...
 
 
 class Destination(Protocol):
@@ -159,12 +28,11 @@ class Destination(Protocol):
         """The folder, below the pipeline's, of an event that was received then."""
         ...
 
-    async def write(self, key: str, parts: Sequence[bytes]) -> Written:
+    async def write(self, key: str, content: Content) -> Written:
         """
-        Put the events at `key`; return once they are there for good.
+        Put the rows at `key`; return once they are there for good. The content stays the caller's to close.
 
-        Shape:  `parts` are envelope lines, as `Chunk.lines`.
-        Order:  the same key with the same parts twice leaves one object, whatever interrupted the first call.
+        Order:  the same key with the same rows twice leaves one object, whatever interrupted the first call.
         Raises: DestinationUnavailable; the caller repeats the same call later.
         """
         ...

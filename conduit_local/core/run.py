@@ -15,6 +15,7 @@ class Trigger(StrEnum):
     SCHEDULE = "schedule"
     MANUAL = "manual"
     DRAIN = "drain"
+    REPLAY = "replay"
 
 
 class RunState(StrEnum):
@@ -32,6 +33,15 @@ class RunState(StrEnum):
         return self not in {RunState.PENDING, RunState.RUNNING}
 
 
+class RunStage(StrEnum):
+    """What a run is at."""
+
+    EXTRACT = "extract"
+    """Its pipeline's sources are read to their end."""
+    TRANSFORM = "transform"
+    LOAD = "load"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
     """What a run is asked for."""
@@ -41,7 +51,7 @@ class RunOptions:
     dry_run: bool = False
     """Look only: nothing is written or moved."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Override `${NAME}` in the configuration for this run."""
+    """Override `${NAME}` in the configuration for this run. Each value as `Texts.of_secret`: it may be one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +67,21 @@ class Run:
     pipeline: PipelineNumber
     trigger: Trigger
     state: RunState
+    stage: RunStage = RunStage.LOAD
     route: str | None = None
     through_seq: int
     created_at_us: int
     started_at_us: int | None
     finished_at_us: int | None = None
+    extracted: int = 0
+    """Events that sources brought for it."""
+    events: int = 0
+    """Events in its batches, those that were filtered out or died among them."""
     rows: int = 0
+    """Rows that landed."""
+    filtered: int = 0
+    """Events that yielded no row of their own: `events - dead - rows`, where that is more than 0."""
+    dead: int = 0
     size_bytes: int = 0
     """Bytes of the objects."""
     batches: int = 0

@@ -6,6 +6,7 @@ model out of those that the floors above have.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -13,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from conduit_local.core.names import check_title
 from conduit_local.core.plain import is_visible
 from conduit_local.core.retry import Backoff
-from conduit_local.core.schedule import check_schedule
+from conduit_local.core.schedule import check_schedule, check_zone
 from conduit_local.core.secrets import SecretMap
 from conduit_local.core.times import parse_duration
 
@@ -25,12 +26,6 @@ def _duration(value: object) -> object:
 def _text(value: object) -> object:
     """`version: 1.0` is a number in YAML; people mean the text."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _only_utc(value: object) -> object:
-    if value != "UTC":
-        raise ValueError("schedules are in UTC in this version; leave it out, or write UTC")
-    return value
 
 
 def _schedule(value: str | None) -> str | None:
@@ -188,8 +183,9 @@ class PipelineSpec(Part):
     """Which domain it belongs to."""
     version: Annotated[str, BeforeValidator(_text), Field(max_length=64)] = "1.0"
     schedule: Annotated[str | None, AfterValidator(_schedule)] = None
-    """A cron line, five fields, in UTC: the pipeline collects, and delivers when a run starts. None: it streams."""
-    timezone: Annotated[Literal["UTC"], BeforeValidator(_only_utc)] = "UTC"
+    """A cron line, five fields: the pipeline collects, and delivers when a run starts. None: it streams."""
+    timezone: Annotated[str, AfterValidator(check_zone), Field(examples=["UTC", "Europe/Berlin"])] = "UTC"
+    """Where the clock hangs that the schedule goes by: a name of the IANA database."""
     batch: BatchSpec = BatchSpec()
     retry: RetrySpec = RetrySpec()
     limits: LimitsSpec = LimitsSpec()
@@ -197,6 +193,10 @@ class PipelineSpec(Part):
     enrich: EnrichSpec = EnrichSpec()
     idempotency: Literal["replay", "strict"] = "replay"
     """A repeated key with another body: `replay` gives the first result, `strict` answers 422."""
+    variables: Annotated[
+        Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], str | None], Field(max_length=100)
+    ] = {}
+    """What `${NAME}` stands for in sources and transforms, unless a run gives another value; null: each run must."""
     sources: tuple[Component, ...] = ()
     transforms: tuple[Component, ...] = ()
     destinations: tuple[DestinationSpec, ...] = ()
@@ -207,6 +207,11 @@ class PipelineSpec(Part):
     def label(self) -> str:
         """What people call it."""
         return self.title or self.name
+
+    def given(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """The variables that have a value, for a run that gives these."""
+        own = {name: value for name, value in self.variables.items() if value is not None}
+        return {**own, **variables}
 
     def routes(self) -> dict[str, DestinationSpec]:
         """The destinations by their route's name, in the order of the configuration."""

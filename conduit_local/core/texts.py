@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Protocol
 
+from conduit_local.core.errors import TransformUnavailable
 from conduit_local.core.kinds import parse_spec
 from conduit_local.core.secrets import SEALED, Secret, opening, sealing
 from conduit_local.core.spec import DestinationSpec, PipelineSpec
+from conduit_local.core.transforming import Recipe
 
 
 class Vault(Protocol):
@@ -59,6 +61,35 @@ class Texts:
         """The secret in `text`."""
         opened = self._vault.unseal(text, owner)
         return Secret(None, text) if opened is None else Secret(opened)
+
+    def of_recipe(self, recipe: Recipe, owner: str, *, private: bool) -> str:
+        """A recipe; sealed where it is `private`, because a run's variables are in it. Empty for none."""
+        if not recipe:
+            return ""
+        text = json.dumps(recipe)
+        return self._vault.seal(text, owner) if private else text
+
+    def recipe(self, text: str, owner: str) -> Recipe:
+        """The recipe in `text`. Raises: TransformUnavailable when it is sealed, and its key is not here."""
+        opened = self._vault.unseal(text, owner) if text.startswith(SEALED) else text
+        if opened is None:
+            raise TransformUnavailable(
+                "read the transforms of a batch again: they are sealed with a key that is not here", needs_person=True
+            )
+        return tuple(json.loads(opened)) if opened else ()
+
+    def of_variables(self, variables: Mapping[str, str], owner: str) -> dict[str, str]:
+        """A run's variables, each value sealed."""
+        return {name: self._vault.seal(value, owner) for name, value in variables.items()}
+
+    def variables(self, sealed: Mapping[str, str], owner: str) -> dict[str, str]:
+        """What `of_variables` was given. Raises: TransformUnavailable when their key is not here."""
+        opened = {name: self._vault.unseal(value, owner) for name, value in sealed.items()}
+        if None in opened.values():
+            raise TransformUnavailable(
+                "read the variables of a run: they are sealed with a key that is not here", needs_person=True
+            )
+        return {name: value for name, value in opened.items() if value is not None}
 
     def resealed(self, text: str, owner: str) -> str:
         """A text of any of these kinds with every secret that can be opened sealed anew, under the newest key."""

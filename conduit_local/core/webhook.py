@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from conduit_local.core.ids import delivery_id, event_id
-from conduit_local.core.pipeline import Pipeline, PipelineNumber
+from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
 from conduit_local.core.secrets import Secret
 from conduit_local.core.times import rfc3339
 
@@ -46,6 +46,25 @@ class NoticeKind(StrEnum):
         return self in {NoticeKind.INGESTED, NoticeKind.WRITTEN}
 
 
+_CHANGES = {
+    (State.ACTIVE, State.PAUSED): NoticeKind.PAUSED,
+    (State.DRAINING, State.PAUSED): NoticeKind.PAUSED,
+    (State.PAUSED, State.ACTIVE): NoticeKind.RESUMED,
+    (State.DRAINING, State.ACTIVE): NoticeKind.RESUMED,
+    (State.STOPPED, State.ACTIVE): NoticeKind.STARTED,
+}
+
+
+def kind_of_change(old: State, new: State) -> NoticeKind | None:
+    """What an order that changes the state is called where it is told, if it is (S2.7)."""
+    return _CHANGES.get((old, new))
+
+
+def kind_of_edit(old: Pipeline, new: Pipeline) -> NoticeKind | None:
+    """What an edit of the configuration is to those who are told, if it is anything."""
+    return NoticeKind.TRANSFORMED if new.spec.transforms != old.spec.transforms else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
     """
@@ -66,14 +85,31 @@ class Notice:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-def notice_of(kind: NoticeKind, pipeline: Pipeline, at_us: int, **more: Any) -> Notice:
-    """A notice about the pipeline itself."""
+def notice_of(
+    kind: NoticeKind,
+    pipeline: Pipeline,
+    at_us: int,
+    *,
+    route: str = "",
+    seqs: tuple[int, int] | None = None,
+    **more: Any,
+) -> Notice:
+    """
+    A notice about the pipeline itself; or about its events from the first to the last of `seqs`, there or on `route`.
+
+    Shape: `more` is JSON.
+    """
+    first_seq, last_seq = seqs if seqs is not None else (0, 0)
     return Notice(
         kind=kind,
         pipeline=pipeline.number,
         pipeline_id=pipeline.id,
         pipeline_name=pipeline.name,
         at_us=at_us,
+        route=route,
+        first_seq=first_seq,
+        last_seq=last_seq,
+        count=last_seq - first_seq + 1 if seqs is not None else 0,
         more=more,
     )
 

@@ -4,12 +4,12 @@ What a configuration names and this appliance does not have: a connector without
 The pipeline is accepted as it stands, and takes and keeps events; its route is `blocked` and says what to do.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from conduit_local.core.batch import Written
+from conduit_local.core.content import Content
 from conduit_local.core.errors import DestinationUnavailable
 from conduit_local.core.ports import ObjectContent
 from conduit_local.core.secrets import SecretMap
@@ -37,7 +37,7 @@ class AbsentDestination:
         """`Destination.partition`."""
         return ""
 
-    async def write(self, key: str, parts: Sequence[bytes]) -> Written:
+    async def write(self, key: str, content: Content) -> Written:
         """`Destination.write`: never."""
         raise DestinationUnavailable(self._reason, needs_person=True)
 

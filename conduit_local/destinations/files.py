@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from conduit_local.core.batch import Partition, Written
+from conduit_local.core.content import Content
 from conduit_local.core.errors import DestinationUnavailable
 from conduit_local.core.ports import ObjectContent
 from conduit_local.core.spec import DestinationSpec
@@ -61,7 +62,10 @@ class FilesSpec(DestinationSpec):
     format: Literal["jsonl"] = "jsonl"
     compression: Compression = "none"
     record: Record = "envelope"
-    """`envelope` (event_id, pipeline_id, event_type, received_at, payload) or the `payload` alone."""
+    """
+    `envelope` (event_id, pipeline_id, event_type, received_at, payload) or the `payload` alone; a transform's rows with
+    other columns land as they are.
+    """
     partition: Annotated[str, AfterValidator(_partition_pattern)] = ""
     """Folders by time of receipt in UTC, like `dt=%Y-%m-%d/hour=%H`; a batch closes where it changes."""
 
@@ -82,9 +86,9 @@ class FilesDestination:
         """`Destination.partition`."""
         return self._partition.of(received_at_us)
 
-    async def write(self, key: str, parts: Sequence[bytes]) -> Written:
+    async def write(self, key: str, content: Content) -> Written:
         """`Destination.write`: in a thread; when the caller is cancelled, the thread goes on to its end."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._write, key, parts)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._write, key, content)
 
     async def read(self, key: str) -> ObjectContent | None:
         """`Destination.read`: the file is opened here, and read by whoever asks for its pieces."""
@@ -111,13 +115,13 @@ class FilesDestination:
         except OSError as error:
             raise DestinationUnavailable(f"read {place}: {_reason(error)}") from error
 
-    def _write(self, key: str, parts: Sequence[bytes]) -> Written:
+    def _write(self, key: str, content: Content) -> Written:
         *folders, name = (*self._below, *key.split("/"))
         place = self._root.joinpath(*folders, name)
         try:
             with _folder(self._root, folders) as folder:
-                content = compress(records(parts, self._spec.record), self._spec.compression)
-                size = _place(folder, name, content)
+                lines = records(content, self._spec.record)
+                size = _place(folder, name, compress(lines, self._spec.compression))
         except FileExistsError as error:
             raise DestinationUnavailable(
                 f"write {place}: a file with other content is there; move it away, or give the pipeline another path",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from conduit_local.core.connectors import no_connector
 from conduit_local.core.ports import Destination
 from conduit_local.core.problems import Problem
 from conduit_local.core.secrets import locked_in
@@ -52,7 +53,7 @@ class DestinationMaker:
         for source in spec.sources:
             name = getattr(source, "connector", None)
             if isinstance(name, str) and name not in self._source_stand_ins:
-                return _no_connector(name, "sources", "{type: push}")
+                return no_connector(name, "sources", "{type: push}")
         reasons = [self._absence(one) for one in spec.destinations]
         return next((reason for reason in reasons if reason is not None), None)
 
@@ -73,7 +74,7 @@ class DestinationMaker:
         if isinstance(spec, ConnectorSpec):
             if spec.connector in self._stand_ins:
                 return None
-            return _no_connector(spec.connector, "destinations", "{type: files, path: out}")
+            return no_connector(spec.connector, "destinations", "{type: files, path: out}")
         if locked_in(spec):
             return (
                 f"the secrets of {spec.name!r} are sealed with a key that is not in {self._keys_at}: "
@@ -83,10 +84,3 @@ class DestinationMaker:
 
     def _may_use(self, path: Path) -> bool:
         return not path.is_absolute() or any(path.is_relative_to(folder) for folder in self._allowed_folders)
-
-
-def _no_connector(name: str, role: str, example: str) -> str:
-    return (
-        f"the connector {name!r} is not built in and has no stand-in; name one in conduit-local.yaml: "
-        f"stand_ins: {{{role}: {{{name}: {example}}}}}"
-    )

@@ -1,10 +1,13 @@
-"""Sending: once, without following, with a bound on everything that comes back."""
+"""Sending and fetching: once, without following, with a bound on everything that comes back."""
 
 import asyncio
 import email.utils
+import errno
 import socket
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -12,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from conduit_local.core.fetching import Fetched, FetchRefused
 from conduit_local.core.plain import plain
 from conduit_local.core.ports import Answered, SendFailed
 from conduit_local.egress.guard import Guard, UrlRefused, host_of
@@ -21,10 +25,11 @@ _EXCERPT_BYTES = 4_096
 _EXCERPT_CHARS = 200
 _LONGEST_WAIT_S = 86_400.0
 _RESOLVE_WITHIN_S = 2.0
+_GZIP = 31
 
 
 class HttpClient:
-    """`Sender` on aiohttp: no proxy, no cookie, no redirect; the guard sees every address that is connected to."""
+    """`Sender` and `Fetcher` on aiohttp: no proxy, cookie or redirect; the guard sees every address connected to."""
 
     def __init__(self, guard: Guard, resolver: Resolver | None = None) -> None:
         self._guard = guard
@@ -57,7 +62,7 @@ class HttpClient:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answered:
         """`Sender.post`."""
-        try:
+        with _worded("POST", url, timeout_s):
             self._guard.check_url(url)
             async with self._opened().post(
                 URL(url, encoded=True),  # as it was given: what stands in it may be signed
@@ -71,12 +76,54 @@ class HttpClient:
                     retry_after_s=_retry_after_s(answer.headers.get("Retry-After")),
                     excerpt=await self._excerpt(answer),
                 )
-        except UrlRefused as error:
-            raise SendFailed(f"POST {_shown(url)}: refused: {error}") from error
-        except TimeoutError as error:
-            raise SendFailed(f"POST {_shown(url)}: no answer within {timeout_s:g}s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise SendFailed(f"POST {_shown(url)}: {_reason(error)}") from error
+
+    async def get(self, url: str, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Fetched:
+        """`Fetcher.get`."""
+        with _worded("GET", url, timeout_s):
+            self._guard.check_url(url)
+            async with self._opened().get(
+                URL(url, encoded=True),
+                headers={"Accept": "application/json", **headers, "Accept-Encoding": "gzip"},
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+            ) as answer:
+                links = answer.links
+                following = links["next"].get("url") if "next" in links else None
+                return Fetched(
+                    status=answer.status,
+                    retry_after_s=_retry_after_s(answer.headers.get("Retry-After")),
+                    location=answer.headers.get("Location"),
+                    next_url=str(following) if following is not None else None,
+                    body=await self._whole(answer, url, max_bytes)
+                    if answer.status == 200
+                    else (await self._excerpt(answer)).encode(),
+                )
+
+    @staticmethod
+    async def _whole(answer: aiohttp.ClientResponse, url: str, max_bytes: int) -> bytes:
+        """The body, unpacked. Raises: SendFailed, aiohttp.ClientError."""
+        packing = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        if packing not in {"identity", "", "gzip", "x-gzip"}:
+            raise SendFailed(
+                f"GET {shown_url(url)}: its body is packed as {plain(packing)[:40]!r}, which nobody asked for"
+            )
+        unpack = zlib.decompressobj(_GZIP) if "gzip" in packing else None
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for piece in answer.content.iter_any():
+                found = piece if unpack is None else unpack.decompress(piece, max_bytes + 1 - size)
+                parts.append(found)
+                size += len(found)
+                if size > max_bytes:
+                    answer.close()
+                    raise SendFailed(f"GET {shown_url(url)}: its body has more than {max_bytes:,} bytes")
+        except zlib.error as error:
+            answer.close()
+            raise SendFailed(f"GET {shown_url(url)}: its body is not whole gzip: {error}") from error
+        if unpack is not None and size and not unpack.eof:
+            raise SendFailed(f"GET {shown_url(url)}: its body is cut short")
+        return b"".join(parts)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -113,7 +160,23 @@ class HttpClient:
         return plain(found.decode("utf-8", "replace"))[:_EXCERPT_CHARS]
 
 
-def _shown(url: str) -> str:
+@contextmanager
+def _worded(method: str, url: str, timeout_s: float) -> Iterator[None]:
+    """What goes wrong on the network, as people should read it. Raises: FetchRefused, SendFailed."""
+    try:
+        yield
+    except UrlRefused as error:
+        raise FetchRefused(f"{method} {shown_url(url)}: refused: {error}") from error
+    except TimeoutError as error:
+        raise SendFailed(f"{method} {shown_url(url)}: no answer within {timeout_s:g}s") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        said = f"{method} {shown_url(url)}: {_reason(error)}"
+        if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.EACCES:
+            raise FetchRefused(said) from error
+        raise SendFailed(said) from error
+
+
+def shown_url(url: str) -> str:
     """The URL without its query, which may hold secrets."""
     try:
         parts = urlsplit(url)

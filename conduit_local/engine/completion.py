@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from conduit_local.core.catalog import Catalog
 from conduit_local.core.errors import Unavailable
+from conduit_local.core.log import Log
 from conduit_local.core.pipeline import State
-from conduit_local.core.ports import Bell, Clock, Log
+from conduit_local.core.ports import Bell, Clock
 from conduit_local.core.run import RunState, Trigger
 from conduit_local.core.webhook import NoticeKind
 from conduit_local.engine.journal import LOGGER, say
@@ -32,12 +33,12 @@ class Completion:
         self._clock = clock
         self._told: dict[int, LivePipeline] = {}
         self._bell = asyncio.Event()
-        self.begin_next: Callable[[LivePipeline], Awaitable[None]] | None = None
-        """Begins a run that waits; asked while the pipeline's lock is held."""
+        self.go_on: Callable[[LivePipeline], Awaitable[None]] | None = None
+        """Takes a run to its next stage, or begins one that waits; asked while the pipeline's lock is held."""
 
     def tell(self, live: LivePipeline) -> None:
         """Something of this pipeline may be complete."""
-        if live.runs or live.waiting or live.pipeline.deleted or live.pipeline.state is State.DRAINING:
+        if live.is_running or live.waiting or live.pipeline.deleted or live.pipeline.state is State.DRAINING:
             self._told[live.number] = live
             self._bell.set()
 
@@ -66,13 +67,13 @@ class Completion:
         async with live.changing:
             if not live.pipeline.deleted:
                 await self._end_runs(live)
-                if self.begin_next is not None:
-                    await self.begin_next(live)
+                if self.go_on is not None:
+                    await self.go_on(live)
             elif live.has_reached(self._log.head(live.pipeline).seq):
                 await self._purge(live)
 
     async def _end_runs(self, live: LivePipeline) -> None:
-        done = [run for run in live.runs if live.has_reached(run.through_seq)]
+        done = [run for run in live.runs if live.has_ended(run)]
         for run in done:
             now_us = self._clock.now_us()
             ended = replace(run, state=RunState.SUCCESS, finished_at_us=now_us, error=None)

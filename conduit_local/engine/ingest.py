@@ -5,7 +5,8 @@ from collections.abc import Callable
 from conduit_local.core.enrich import enriched
 from conduit_local.core.errors import NotAccepting, TooManyRecords
 from conduit_local.core.event import NewEvents, check_idempotency_key, fingerprint_of
-from conduit_local.core.ports import Bell, Clock, Keyed, Log, Receipt
+from conduit_local.core.log import Keyed, Log, Receipt
+from conduit_local.core.ports import Bell, Clock
 from conduit_local.core.times import rfc3339_ms
 from conduit_local.engine.topology import LivePipeline, Topology
 

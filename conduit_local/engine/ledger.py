@@ -30,12 +30,14 @@ class Ledger:
 
 def ledger_of(route: LiveRoute, head: Mark) -> Ledger:
     """The account of one route, given the end of its pipeline's log."""
-    through = head.seq if route.through_seq is None else min(route.through_seq, head.seq)
+    through = head.seq if route.through_seq is None else route.through_seq
+    if route.replays is None:
+        through = min(through, head.seq)
     return Ledger(
         accepted=through - route.start_seq,
         delivered=route.delivered,
         dead=route.dead,
         pending=through - route.cursor,
-        purged=0,
-        filtered=0,
+        purged=route.purged,
+        filtered=route.filtered,
     )

@@ -1,18 +1,18 @@
 """Orders: make, change, pause, resume, drain, flush, delete. Whatever was answered survives a crash."""
 
+import asyncio
 import logging
 import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
-from conduit_local.core.errors import Conflict, ManagedByFile, NameTaken
+from conduit_local.core.errors import Conflict, NameTaken
 from conduit_local.core.ids import base32_of
 from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
-from conduit_local.core.problems import refusal
 from conduit_local.core.run import Run, RunState, Trigger
 from conduit_local.core.spec import PipelineSpec
-from conduit_local.core.webhook import NoticeKind
+from conduit_local.core.webhook import kind_of_change, kind_of_edit
 from conduit_local.engine.journal import say
 from conduit_local.engine.parts import Parts, cancel_run, limit_of, live_pipeline
 from conduit_local.engine.topology import LivePipeline, LiveRoute
@@ -25,6 +25,7 @@ class Manage:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._naming = asyncio.Lock()  # held from the choice of a free name until the pipeline has it
 
     # Make and change -------------------------------------------------------------------------------------
 
@@ -37,7 +38,7 @@ class Manage:
         Raises: NameTaken; InvalidRequest when an API asks for what only a file may have; StoreUnavailable.
         """
         parts = self._parts
-        self._check_for_api(spec, managed_by)
+        await parts.checks.check(spec, by_file=managed_by is not None)
         public_id = spec.id or f"pl_{base32_of(secrets.token_bytes(_ID_WIDTH), _ID_WIDTH)}"
         self._check_free(spec.name, public_id, None)
         pipeline = Pipeline(
@@ -56,7 +57,7 @@ class Manage:
         live = live_pipeline(pipeline)
         parts.topology.add(live)
         for name, destination in spec.routes().items():
-            route = LiveRoute(
+            live.routes[name] = LiveRoute(
                 name=name,
                 spec=destination,
                 start_seq=pipeline.first_seq - 1,
@@ -65,10 +66,19 @@ class Manage:
                 dead=0,
                 through_seq=None,
             )
-            live.routes[name] = route
-            parts.start_route(live, route)
+        parts.come_alive(live)
         say(logging.INFO, "created", pipeline.name)
         return pipeline
+
+    async def create_as(self, make: Callable[[Callable[[str], bool]], PipelineSpec], *, state: State) -> Pipeline:
+        """
+        Make a pipeline under a name that `make` chooses; it is given what says whether one is free.
+
+        Order: one at a time, so that two made of one title at once get two names.
+        Raises: what `make` raises, and what `create` does.
+        """
+        async with self._naming:
+            return await self.create(make(self._parts.topology.is_free), state=state)
 
     async def change(
         self,
@@ -86,12 +96,16 @@ class Manage:
         Raises: PipelineNotFound, PreconditionFailed, ManagedByFile, NameTaken, InvalidRequest, StoreUnavailable.
         """
         parts = self._parts
+        now = parts.topology.find(ref).pipeline
+        now.require_match(expects)
+        now.require_managed_by(managed_by)
+        await parts.checks.check(become(now.spec), by_file=managed_by is not None, old=now.spec)
         async with parts.changing(ref) as live:
             old = live.pipeline
             old.require_match(expects)
-            self._check_file(old, managed_by)
+            old.require_managed_by(managed_by)
             spec = become(old.spec)
-            self._check_for_api(spec, managed_by)
+            await parts.checks.check(spec, by_file=managed_by is not None, old=old.spec)
             public_id = spec.id or old.id
             self._check_free(spec.name, public_id, live)
             new = old.changed(
@@ -105,9 +119,8 @@ class Manage:
             head_seq = await parts.log.settled(old)
             given_up = self._give_up(live, spec)
             try:
-                records = await parts.catalog.change_pipeline(
-                    new, parts.route_texts(spec, new.uuid), head_seq, [route.name for route in given_up]
-                )
+                texts, names = parts.route_texts(spec, new.uuid), [route.name for route in given_up]
+                records = await parts.catalog.change_pipeline(new, texts, head_seq, names, tells=kind_of_edit(old, new))
             except BaseException:
                 for route in given_up:
                     route.given_up = False
@@ -119,6 +132,7 @@ class Manage:
             live.limit = limit_of(spec)
             for record in records:
                 parts.take_up(live, record)
+            parts.pull(live)
             parts.hurry(live)
             say(logging.INFO, "changed", new.name)
             return new
@@ -133,7 +147,7 @@ class Manage:
         """
         parts = self._parts
         async with parts.changing(ref) as live:
-            self._check_file(live.pipeline, managed_by)
+            live.pipeline.require_managed_by(managed_by)
             old = live.pipeline
             gone = old.changed(parts.clock.now_us(), deleted=True)
             parts.topology.replace(live, gone)  # no new event is taken from here on
@@ -142,8 +156,10 @@ class Manage:
             except BaseException:
                 parts.topology.restore(live, old)
                 raise
-            live.runs.clear()
-            live.waiting.clear()
+            for runs in (live.runs, live.waiting):
+                runs.clear()
+            live.extracting = live.looking = None
+            parts.pull(live)
         parts.hurry(live)
         say(logging.INFO, "deleted; delivering what was accepted", old.name)
         return old
@@ -159,7 +175,7 @@ class Manage:
         async with self._parts.changing(ref) as live:
             if live.pipeline.state is State.STOPPED:
                 raise Conflict(f"the pipeline {live.pipeline.name!r} is stopped; resume it first")
-            return await self._enter(live, State.PAUSED, "paused; still accepting", [*live.runs, *live.waiting])
+            return await self._enter(live, State.PAUSED, "paused; still accepting", live.asked_for())
 
     async def resume(self, ref: str) -> Pipeline:
         """Make it active; a drain under way is cancelled. Raises: PipelineNotFound, StoreUnavailable."""
@@ -195,6 +211,20 @@ class Manage:
         say(logging.INFO, "draining: no new events, delivering what is pending", new.name)
         return new
 
+    async def enter(self, ref: str, state: State) -> Pipeline:
+        """
+        Resume, pause or drain it: what leads to `state`.
+
+        Raises: PipelineNotFound; Conflict when it is stopped and is to pause; StoreUnavailable.
+        """
+        match state:
+            case State.ACTIVE:
+                return await self.resume(ref)
+            case State.PAUSED:
+                return await self.pause(ref)
+            case State.DRAINING | State.STOPPED:
+                return await self.drain(ref)
+
     async def flush(self, ref: str) -> Run:
         """
         Deliver what is pending now, without waiting and without changing the state; a run with trigger `manual`.
@@ -220,12 +250,15 @@ class Manage:
             await cancel_run(parts, live, run)
         if old.state is not state:
             new = old.changed(parts.clock.now_us(), state=state)
-            await parts.catalog.set_state(new, tells=_TELLS.get((old.state, state)))
+            await parts.catalog.set_state(new, tells=kind_of_change(old.state, state))
             parts.topology.replace(live, new)
             say(logging.INFO, said, new.name)
         for route in live.routes.values():
             route.retry_at_us = None
+        for source in live.sources.values():
+            source.retry_at_us = None
         parts.bell.ring(live.number)
+        parts.pull_bell.ring(live.number)
         return live.pipeline
 
     @staticmethod
@@ -258,28 +291,7 @@ class Manage:
             started_at_us=now_us,
         )
 
-    def _check_for_api(self, spec: PipelineSpec, managed_by: str | None) -> None:
-        problems = [] if managed_by else self._parts.destinations.refused_to_apis(spec)
-        if problems:
-            raise refusal(problems)
-
     def _check_free(self, name: str, public_id: str, live: LivePipeline | None) -> None:
         for what, ref in (("name", name), ("id", public_id)):
-            holder = self._parts.topology.get(ref)
-            if holder is not None and holder is not live:
+            if not self._parts.topology.is_free(ref, besides=live):
                 raise NameTaken(f"the {what} {ref!r} is taken by another pipeline")
-
-    @staticmethod
-    def _check_file(pipeline: Pipeline, managed_by: str | None) -> None:
-        if pipeline.managed_by is not None and managed_by is None:
-            raise ManagedByFile(f"the pipeline {pipeline.name!r} is defined in {pipeline.managed_by}; change it there")
-
-
-_TELLS = {
-    (State.ACTIVE, State.PAUSED): NoticeKind.PAUSED,
-    (State.DRAINING, State.PAUSED): NoticeKind.PAUSED,
-    (State.PAUSED, State.ACTIVE): NoticeKind.RESUMED,
-    (State.DRAINING, State.ACTIVE): NoticeKind.RESUMED,
-    (State.STOPPED, State.ACTIVE): NoticeKind.STARTED,
-}
-"""What a change of state is called where it is told (S2.7)."""

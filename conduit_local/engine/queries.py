@@ -4,15 +4,20 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from conduit_local.core.batch import Chunk
 from conduit_local.core.catalog import Catalog
+from conduit_local.core.envelope import payload_of, type_of
 from conduit_local.core.errors import EventNotFound
 from conduit_local.core.event import EventFilter, EventPage, StoredEvent
-from conduit_local.core.ids import parse_event_id, run_id
+from conduit_local.core.ids import EventId, parse_event_id, run_id
+from conduit_local.core.log import Log
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
-from conduit_local.core.ports import Log
 from conduit_local.core.run import Run, RunLine, RunState, Trigger
 from conduit_local.engine.journal import Journal
 from conduit_local.engine.topology import LivePipeline, LiveRoute, Topology
+
+_PAGE_BYTES = 8 * 1024**2
+"""About as much is read for a page; each page has one event at least."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +42,17 @@ class EventDetail:
     deliveries: list[Delivery]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldestPage:
+    """Events of one pipeline, the oldest first."""
+
+    pipeline: Pipeline
+    events: list[StoredEvent]
+    through_seq: int
+    """Where to go on."""
+    more: bool
+
+
 class Queries:
     """Reads only. Lists are stable while events and runs arrive."""
 
@@ -57,6 +73,26 @@ class Queries:
         lives = [self._topology.find(ref)] if ref is not None else self._topology.live()
         page = await self._log.newest([live.number for live in lives], before, limit, wanted)
         return page, {live.number: live.pipeline for live in lives}
+
+    async def oldest(self, ref: str, after_seq: int, limit: int) -> OldestPage:
+        """
+        The events of a pipeline behind `after_seq` that are still kept, the oldest first.
+
+        Raises: PipelineNotFound, StoreUnavailable.
+        """
+        live = self._topology.find(ref)
+        head = self._log.head(live.pipeline).seq
+        chunks = await self._log.read(live.number, after_seq, head, limit, _PAGE_BYTES) if after_seq < head else []
+        events: list[StoredEvent] = []
+        for chunk in chunks:
+            lines = chunk.lines.split(b"\n", limit - len(events))
+            for place, line in enumerate(lines[: limit - len(events)]):
+                if line:
+                    events.append(_stored(self._log.tag, live.number, chunk, chunk.first_seq + place, line))
+        through_seq = events[-1].id.seq if events else after_seq
+        return OldestPage(
+            pipeline=live.pipeline, events=events, through_seq=through_seq, more=bool(events) and through_seq < head
+        )
 
     async def received_since(self, lives: Sequence[LivePipeline], since_us: int) -> dict[PipelineNumber, int]:
         """How many events of each pipeline were received since then and are still kept. Raises: StoreUnavailable."""
@@ -98,6 +134,19 @@ class Queries:
     async def count_runs(self, ref: str | None, before: int | None, states: Collection[RunState] = ()) -> int:
         """How many runs `runs` has in all. Raises: PipelineNotFound, StoreUnavailable."""
         return await self._catalog.count_runs(list(self._pipelines(ref)), before, states)
+
+    async def runs_between(
+        self, ref: str | None, since_us: int, until_us: int, limit: int
+    ) -> list[tuple[Pipeline, list[Run]]]:
+        """
+        Each pipeline, or this one, with the runs that touched this time: the newest `limit`, the newest first.
+
+        Raises: PipelineNotFound, StoreUnavailable.
+        """
+        return [
+            (pipeline, await self._catalog.runs_between(number, since_us, until_us, limit))
+            for number, pipeline in self._pipelines(ref).items()
+        ]
 
     async def last_runs(self, lives: Sequence[LivePipeline]) -> dict[PipelineNumber, Run]:
         """The newest run of each of these pipelines that has one. Raises: StoreUnavailable."""
@@ -144,3 +193,13 @@ class Queries:
             delivered_at_us=batch[1] if batch and delivered else None,
             run_id=run_id(batch[0].run) if batch else None,
         )
+
+
+def _stored(tag: str, number: PipelineNumber, chunk: Chunk, seq: int, line: bytes) -> StoredEvent:
+    return StoredEvent(
+        id=EventId(tag, number, seq),
+        event_type=type_of(line),
+        received_at_us=chunk.received_at_us,
+        payload=payload_of(line),
+        position=0,  # nobody goes on from here in the log of all pipelines
+    )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from conduit_local.core.catalog import Catalog
 from conduit_local.core.errors import Unavailable
-from conduit_local.core.ports import Clock, Log
+from conduit_local.core.log import Log
+from conduit_local.core.ports import Clock
 from conduit_local.core.webhook import GIVEN_UP_AFTER_S
 from conduit_local.engine.journal import LOGGER, say
 from conduit_local.engine.keys import Keys
@@ -13,6 +14,7 @@ from conduit_local.engine.topology import LivePipeline, Topology
 
 _EVERY_S = 15.0
 _SECOND_US = 1_000_000
+_DEAD_SLICE = 500
 _NEVER_TRIED = "the receiver was away for 24 hours"
 
 
@@ -24,6 +26,9 @@ class Kept:
     size_bytes: int = 1024**3
     """Bytes of event lines, before the store compresses them."""
     runs: int = 1_000
+    dead_age_s: float = 30 * 86_400
+    dead_letters: int = 100_000
+    """Over all pipelines; the oldest go first, and count as purged."""
 
 
 class Retention:
@@ -52,6 +57,7 @@ class Retention:
         """One look at everything."""
         for live in self._topology.live():
             await self._trim(live)
+        await self._prune_dead()
         while await self._log.drop_expired_keys():
             pass
         for webhook in await self._catalog.webhooks():
@@ -60,6 +66,15 @@ class Retention:
                 pass
         await self._log.give_back()
         await self._keys.keep_last_used()
+
+    async def _prune_dead(self) -> None:
+        before_us = self._clock.now_us() - int(self._kept.dead_age_s * _SECOND_US)
+        count = 0
+        while gone := await self._catalog.prune_dead(before_us, self._kept.dead_letters, _DEAD_SLICE):
+            self._topology.note_gone(gone)
+            count += sum(gone.values())
+        if count:
+            say(logging.WARNING, f"{count:,} dead letters were kept as long as the settings say, and are gone")
 
     async def _give_up(self, webhook: str) -> None:
         """

@@ -13,20 +13,26 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from random import Random
 
-from conduit_local.core.batch import Batch, Closing, Cut, Mark, Written, object_key
-from conduit_local.core.batch import cut as cut_chunks
+from conduit_local.core.batch import Batch, Closing, Cut, Written, object_key
 from conduit_local.core.catalog import BatchEnd, Catalog
-from conduit_local.core.errors import DestinationUnavailable, Unavailable
+from conduit_local.core.content import Envelopes
+from conduit_local.core.dead import headline
+from conduit_local.core.errors import DestinationUnavailable, Unavailable, Undelivered
 from conduit_local.core.ids import run_id
+from conduit_local.core.log import Log
 from conduit_local.core.pipeline import Health, State
-from conduit_local.core.ports import Bell, Clock, Destinations, Log
+from conduit_local.core.ports import Bell, Clock, Destinations
 from conduit_local.core.retry import Backoff
-from conduit_local.core.run import RunLine
-from conduit_local.core.secrets import same_but_for_secrets
+from conduit_local.core.run import Run, RunLine
 from conduit_local.core.texts import Texts
+from conduit_local.core.transforming import Transforms
 from conduit_local.core.units import size_text
-from conduit_local.core.webhook import Notice, NoticeKind
+from conduit_local.core.webhook import Notice, NoticeKind, notice_of
 from conduit_local.engine.journal import LOGGER, say
+from conduit_local.engine.landing import Landing, MadeAnew
+from conduit_local.engine.making import Made
+from conduit_local.engine.reading import Reading
+from conduit_local.engine.tape import tape_of
 from conduit_local.engine.topology import LivePipeline, LiveRoute
 
 _STORE_BACKOFF = Backoff(initial_s=0.25, max_s=5.0)
@@ -43,9 +49,10 @@ class World:
     bell: Bell
     clock: Clock
     destinations: Destinations
+    transforms: Transforms
     texts: Texts
     hands: AbstractAsyncContextManager[object]
-    """Bounds how many batches are in memory at once, over all routes."""
+    """Bounds how many batches are in memory at once, over all routes; those that wait for a transform are in none."""
     stopping: asyncio.Event
     """Set when the appliance stops: routes end the batch in hand, and no more."""
     chance: Random
@@ -60,14 +67,14 @@ class Route:
         self._live = live
         self._route = route
         self._world = world
-        self._made_from = route.spec
-        self._destination = world.destinations.make(route.spec)
         self._in_hand = route.open_batch
         self._parts: Sequence[bytes] | None = None
         self._unclosed: BatchEnd | None = None
-        self._position = Mark(self._in_hand.last_seq if self._in_hand else route.cursor, 0, 0)
-        """How far batches were cut; ahead of the cursor by the batch in hand and the one not closed yet."""
-        self._position_known = False
+        self._reading = Reading(tape_of(live, route, world.log, world.catalog), route, world.clock)
+        self._landing = Landing(
+            live, route, self._reading, world.destinations, world.transforms, world.texts, world.catalog
+        )
+        self._own_run = route.name.rpartition("@")[2] if "@" in route.name else None
         self._store_failures = 0
 
     async def run(self) -> None:
@@ -94,7 +101,7 @@ class Route:
         except Exception as error:  # noqa: BLE001 - shown: the other routes must not end with this one
             LOGGER.error("%s: close its last batch", self._route.name, exc_info=error)
         try:
-            await self._destination.close()
+            await self._landing.close()
         except Exception as error:  # noqa: BLE001 - as above
             LOGGER.error("%s: close its destination", self._route.name, exc_info=error)
 
@@ -104,19 +111,11 @@ class Route:
         """Do the most urgent thing. Returns 0 for "again", else how long to wait for the bell."""
         if self._route.given_up:
             return _UNTIL_THE_BELL
-        if self._route.spec != self._made_from:
-            await self._destination.close()
-            self._made_from = self._route.spec
-            self._destination = self._world.destinations.make(self._made_from)
+        await self._landing.follow()
         if self._in_hand is not None:
             wait_s = self._until_attempt(self._in_hand)
-            if wait_s == _NOW:
-                async with self._world.hands:
-                    return await self._attempt(self._in_hand)
-            return wait_s
-        if not self._position_known:
-            self._position = await self._world.log.mark(self._live.number, self._position.seq)
-            self._position_known = True
+            return await self._attempt(self._in_hand) if wait_s == _NOW else wait_s
+        await self._reading.know_position()
         wait_s = await self._take_up()
         if wait_s != _NOW and self._unclosed is not None:
             await self._world.catalog.close_batch(self._unclosed)
@@ -128,56 +127,57 @@ class Route:
 
     async def _take_up(self) -> float | None:
         """Cut the next batch if one is due and write its intent; else how long until one may be."""
-        live, route, spec = self._live, self._route, self._live.pipeline.spec.batch
-        head = self._world.log.head(live.pipeline)
+        route, reading, spec = self._route, self._reading, self._live.pipeline.spec.batch
+        head = reading.tape.head()
         through = head.seq if route.through_seq is None else min(route.through_seq, head.seq)
-        pending = through - self._position.seq
+        pending = through - reading.position.seq
         if pending <= 0:
             route.oldest_us = None
             return _UNTIL_THE_BELL
         wanted = self._wanted_through(through) if not route.spec.paused else 0
-        if not self._streams() and self._position.seq >= wanted:
-            await self._know_oldest()
+        if not self._streams() and reading.position.seq >= wanted:
+            await reading.know_oldest()
             return _UNTIL_THE_BELL
-        hurry = self._position.seq < wanted
-        if not hurry and pending < spec.max_events and head.bytes_before - self._position.bytes_before < spec.max_bytes:
-            wait_s = await self._until_due(head)
-            if wait_s > 0:
-                return wait_s
+        hurry = reading.position.seq < wanted
+        partition = self._landing.destination.partition
+        if (
+            not hurry
+            and pending < spec.max_events
+            and head.bytes_before - reading.position.bytes_before < spec.max_bytes
+            and (wait_s := await reading.until_due(spec, partition)) > 0
+        ):
+            return wait_s
         async with self._world.hands:
-            cut = await self._cut(wanted if hurry else through if route.through_seq is not None else None)
+            ends_at = wanted if hurry else through if route.through_seq is not None else None
+            cut = await reading.cut(spec, partition, ends_at)
             if cut is None or route.given_up:  # it may have been given up meanwhile: an intent would outlive it
                 return _UNTIL_THE_BELL
             if cut.closing is None:
-                wait_s = await self._until_due(head)
+                wait_s = await reading.until_due(spec, partition)
                 if wait_s > 0:
                     return wait_s
                 cut = replace(cut, closing=Closing.AGE)
-            return await self._attempt(await self._intend(cut))
-
-    async def _cut(self, through_seq: int | None) -> Cut | None:
-        spec = self._live.pipeline.spec.batch
-        chunks = await self._world.log.read(
-            self._live.number, self._position.seq, through_seq or 1 << 62, spec.max_events, spec.max_bytes
-        )
-        return cut_chunks(chunks, spec, self._destination.partition, through_seq)
+            batch = await self._intend(cut)
+            if not batch.recipe:
+                return await self._attempt_as_it_is(batch)
+        return await self._attempt(batch)
 
     async def _intend(self, cut: Cut) -> Batch:
         """Write the intent; with the end of the batch before, in one commit."""
         live = self._live
-        _, _, own_run = self._route.name.partition("@")
-        folder = f"{live.pipeline.folder}/{own_run}" if own_run else live.pipeline.folder
-        key = object_key(folder, cut.partition, cut.first_seq, cut.last_seq, self._destination.extension)
-        run = next((run.number for run in live.runs if run.through_seq >= cut.last_seq), 0)
+        folder = f"{live.pipeline.folder}/{self._own_run}" if self._own_run else live.pipeline.folder
+        key = object_key(folder, cut.partition, cut.first_seq, cut.last_seq, self._landing.destination.extension)
+        run = self._run_of(cut.last_seq)
         batch = Batch(
             number=0,
             pipeline=live.number,
             route=self._route.name,
-            run=run,
+            run=run.number if run is not None else 0,
             first_seq=cut.first_seq,
             last_seq=cut.last_seq,
             key=key,
-            destination=self._world.texts.of_destination(self._made_from, live.pipeline.uuid),
+            destination=self._landing.destination_text(),
+            recipe=self._landing.recipe_text(run),
             attempt=0,
         )
         unclosed = self._unclosed
@@ -186,9 +186,15 @@ class Route:
             self._closed(unclosed)
         self._in_hand = self._route.open_batch = batch
         self._route.oldest_us = cut.received_at_us
-        self._parts = cut.parts
-        self._position = Mark(cut.last_seq, self._position.bytes_before + cut.size_bytes, 0)
+        self._parts = None if batch.recipe else cut.parts
+        self._reading.move_behind(cut)
         return batch
+
+    def _run_of(self, seq: int) -> Run | None:
+        """The run under way that asks for this event."""
+        if self._own_run is not None:
+            return next((run for run in self._live.runs if run.id == self._own_run), None)
+        return next((run for run in self._live.runs if run.through_seq >= seq), None)
 
     def _until_attempt(self, batch: Batch) -> float | None:
         """How long the batch in hand must wait for its next attempt."""
@@ -203,55 +209,77 @@ class Route:
         return max(_NOW, (route.retry_at_us - self._world.clock.steady_us()) / 1_000_000)
 
     async def _attempt(self, batch: Batch) -> float | None:
-        """Try the batch in hand."""
-        route, clock = self._route, self._world.clock
-        parts = self._parts or await self._read_again(batch)
-        self._parts = None  # a failed batch is read again: many waiting routes must not hold many batches
+        """Try the batch in hand; while it is transformed it is in nobody's memory, and in nobody's way."""
+        if not batch.recipe:
+            async with self._world.hands:
+                return await self._attempt_as_it_is(batch)
+        batch = self._count_attempt(batch)
+        try:
+            made = await self._landing.transformed(batch)
+        except MadeAnew as anew:
+            self._in_hand = self._route.open_batch = anew.batch
+            self._route.retry_at_us = None
+            return _NOW
+        except Undelivered as error:
+            return await self._failed(batch, error)
+        try:
+            async with self._world.hands:
+                return await self._land(batch, made)
+        finally:
+            made.content.close()
+
+    async def _attempt_as_it_is(self, batch: Batch) -> float | None:
+        parts, self._parts = self._parts, None  # a failed batch is read again: many that wait must not hold many
+        if parts is not None:
+            made = Made(content=Envelopes(parts, batch.count))
+        else:
+            made = await self._landing.as_they_are(batch)
+        return await self._land(self._count_attempt(batch), made)
+
+    def _count_attempt(self, batch: Batch) -> Batch:
         batch = replace(batch, attempt=batch.attempt + 1)
-        self._in_hand = route.open_batch = batch
+        self._in_hand = self._route.open_batch = batch
+        return batch
+
+    async def _land(self, batch: Batch, made: Made) -> float | None:
+        """Have the destination take the rows; where there are none, there is no object."""
+        route, clock = self._route, self._world.clock
+        if route.given_up:
+            return _UNTIL_THE_BELL
         began_us = clock.steady_us()
         try:
-            written = await self._write(batch, parts)
+            written = await self._landing.write(batch, made.content)
         except DestinationUnavailable as error:
             return await self._failed(batch, error)
         took_ms = (clock.steady_us() - began_us) // 1000
-        name = batch.key.rsplit("/", 1)[-1]
-        rows = "1 row" if batch.count == 1 else f"{batch.count:,} rows"
-        line = f"{rows} {size_text(written.size_bytes)} in {took_ms}ms -> {name}"
+        rows, dead = made.content.rows, len(made.dead)
         at_us = clock.now_us()
+        if route.oldest_us is not None:  # by the time that the batch is closed, it may be that of the next one
+            self._live.deliver_us.add(clock.steady_us(), max(0, at_us - route.oldest_us))
         self._unclosed = BatchEnd(
             batch=batch,
             written=written,
+            rows=rows,
+            filtered=max(0, batch.count - dead - rows),
+            dead=made.dead,
+            replays=route.replays,
             at_us=at_us,
-            line=RunLine(at_us=at_us, level="INFO", message=line),
+            line=_line(at_us, batch, made, written, took_ms),
             tells=self._notice(
                 NoticeKind.WRITTEN,
                 batch,
                 at_us,
                 run_id=run_id(batch.run),
-                object_key=batch.key,
-                objects=1,
+                object_key=batch.key if rows else None,
+                objects=int(rows > 0),
+                rows=rows,
+                dead=dead,
                 size_bytes=written.size_bytes,
             ),
         )
-        self._in_hand = route.open_batch = None
+        self._in_hand = None
         route.health, route.message, route.attempt, route.retry_at_us = Health.OK, None, 0, None
         return _NOW
-
-    async def _write(self, batch: Batch, parts: Sequence[bytes]) -> Written:
-        """
-        To where the batch was meant to go when its intent was written; usually where the route goes now.
-
-        With the secrets of now: those of then may be the reason why it did not go.
-        """
-        spec = self._world.texts.destination(batch.destination, self._live.pipeline.uuid)
-        if same_but_for_secrets(spec, self._made_from):
-            return await self._destination.write(batch.key, parts)
-        destination = self._world.destinations.make(spec)
-        try:
-            return await destination.write(batch.key, parts)
-        finally:
-            await destination.close()
 
     # What became of it -----------------------------------------------------------------------------------
 
@@ -259,16 +287,25 @@ class Route:
         """The cursor moved."""
         route, batch = self._route, end.batch
         self._unclosed = None
+        if route.open_batch is not None and route.open_batch.number == batch.number:
+            route.open_batch = None
         route.cursor = batch.last_seq
-        route.delivered += batch.count
-        route.last_written_us, route.last_run, route.last_key = end.at_us, batch.run, batch.key
+        dead = len(end.dead)
+        route.delivered += batch.count - dead
+        route.dead += dead
+        route.filtered += end.filtered
+        if end.replays is not None and (died_on := self._live.routes.get(route.name.rpartition("@")[0])) is not None:
+            died_on.delivered += batch.count - dead
+            died_on.dead -= batch.count - dead
+            died_on.filtered += end.filtered
+        route.last_written_us, route.last_run = end.at_us, batch.run
+        if end.rows:
+            route.last_key = batch.key
         self._live.runs_since_prune += 1
-        if route.oldest_us is not None:
-            self._live.deliver_us.add(self._world.clock.steady_us(), max(0, end.at_us - route.oldest_us))
-        say(logging.INFO, end.line.message, self._live.pipeline.name, run_id(batch.run))
+        say(logging.WARNING if dead else logging.INFO, end.line.message, self._live.pipeline.name, run_id(batch.run))
         self._world.delivered(self._live)
 
-    async def _failed(self, batch: Batch, error: DestinationUnavailable) -> float:
+    async def _failed(self, batch: Batch, error: Undelivered) -> float:
         """Note it, and when to try again; the next step waits for that."""
         route, clock = self._route, self._world.clock
         delay_s = self._live.pipeline.spec.retry.backoff().delay_s(batch.attempt, self._world.chance.random())
@@ -289,18 +326,14 @@ class Route:
         return _NOW
 
     def _notice(self, kind: NoticeKind, batch: Batch, at_us: int, **more: object) -> Notice:
-        pipeline = self._live.pipeline
-        return Notice(
-            kind=kind,
-            pipeline=pipeline.number,
-            pipeline_id=pipeline.id,
-            pipeline_name=pipeline.name,
-            at_us=at_us,
+        return notice_of(
+            kind,
+            self._live.pipeline,
+            at_us,
             route=self._route.name,
-            first_seq=batch.first_seq,
-            last_seq=batch.last_seq,
-            count=batch.count,
-            more={"destination": self._route.name.partition("@")[0], **more},
+            seqs=(batch.first_seq, batch.last_seq),
+            destination=self._route.name.partition("@")[0],
+            **more,
         )
 
     def _note_trouble(self, error: Exception) -> float:
@@ -355,41 +388,24 @@ class Route:
 
     def _wanted_through(self, through: int) -> int:
         """How far to deliver without waiting; a run that ends sooner comes first, so that batches are of one run."""
-        runs = [run.through_seq for run in self._live.runs if run.through_seq > self._position.seq]
+        if self._own_run is not None:
+            return through
+        runs = [run.through_seq for run in self._live.runs if run.through_seq > self._reading.position.seq]
         if runs:
             return min(*runs, through)
         if self._route.through_seq is not None:
             return through
         return min(self._live.wanted_through(through), through)
 
-    async def _until_due(self, head: Mark) -> float:
-        """Seconds until the oldest event has waited long enough, or the partition changed; at most 0 when due."""
-        oldest_us = await self._know_oldest()
-        if self._destination.partition(oldest_us) != self._destination.partition(head.received_at_us):
-            return 0.0
-        age_us = self._world.clock.now_us() - oldest_us
-        if age_us < 0:  # the time of day was set back: waiting for it would hold events for hours
-            return 0.0
-        return self._live.pipeline.spec.batch.max_age - age_us / 1_000_000
 
-    async def _know_oldest(self) -> int:
-        """When the oldest event that is not yet in a batch was received."""
-        if not self._position.received_at_us:
-            self._position = await self._world.log.mark(self._live.number, self._position.seq)
-        self._route.oldest_us = self._position.received_at_us
-        return self._position.received_at_us
-
-    async def _read_again(self, batch: Batch) -> tuple[bytes, ...]:
-        """The events of an intent that was written before."""
-        chunks = await self._world.log.read(
-            self._live.number, batch.first_seq - 1, batch.last_seq, batch.count, 1 << 62
-        )
-        spec = self._live.pipeline.spec.batch.model_copy(update={"max_events": batch.count, "max_bytes": 1 << 62})
-        found = cut_chunks(chunks, spec, lambda _: "", batch.last_seq)
-        if found is None or (found.first_seq, found.last_seq) != (batch.first_seq, batch.last_seq):
-            raise DestinationUnavailable(
-                f"read events {batch.first_seq}-{batch.last_seq} again: they are not all on the log",
-                needs_person=True,
-            )
-        self._route.oldest_us = found.received_at_us
-        return found.parts
+def _line(at_us: int, batch: Batch, made: Made, written: Written, took_ms: int) -> RunLine:
+    """What the run's log says of a batch that landed."""
+    rows, dead = made.content.rows, len(made.dead)
+    text = f"{rows:,} {'row' if rows == 1 else 'rows'}"
+    if batch.recipe:
+        text += f" of {batch.count:,} {'event' if batch.count == 1 else 'events'}"
+    if rows:
+        text += f" {size_text(written.size_bytes)} in {took_ms}ms -> {batch.key.rsplit('/', 1)[-1]}"
+    if dead:
+        text += f"; {dead:,} dead: {headline(made.dead[0].error)}"
+    return RunLine(at_us=at_us, level="WARNING" if dead else "INFO", message=text)

@@ -5,21 +5,17 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from conduit_local.core.batch import Batch
-from conduit_local.core.catalog import RouteRecord
 from conduit_local.core.errors import Conflict, NotStoppable, RunEnded, RunNotFound
 from conduit_local.core.ids import parse_run_id, parse_run_uuid
-from conduit_local.core.pipeline import Pipeline
+from conduit_local.core.pipeline import Pipeline, State
 from conduit_local.core.ports import ObjectContent
-from conduit_local.core.run import Run, RunLine, RunOptions, RunState, Trigger
-from conduit_local.core.webhook import NoticeKind, notice_of
+from conduit_local.core.run import Run, RunOptions, RunState, Trigger
 from conduit_local.engine.journal import say
 from conduit_local.engine.manage import Manage
 from conduit_local.engine.parts import Parts, cancel_run
 from conduit_local.engine.topology import LivePipeline
 
-_MOST_WAITING = 100
-_SAMPLE = 1_000
-_SAMPLE_BYTES = 4 * 1024**2
+MOST_WAITING = 100
 
 
 class Runs:
@@ -35,15 +31,17 @@ class Runs:
 
     async def request(self, ref: str, options: RunOptions, trigger: Trigger = Trigger.MANUAL) -> Run:
         """
-        A run that waits, and begins as soon as it may. Of its variables the names are kept, for its log: their values
-        may be secrets, and no configuration has a place for them yet.
+        A run that waits, and begins as soon as it may. The values of its variables are kept sealed, as secrets are.
 
-        Raises: PipelineNotFound; Conflict when too many wait already; StoreUnavailable.
+        Raises: PipelineNotFound; InvalidRequest when the configuration names a variable that has no value; Conflict
+                when too many wait already; StoreUnavailable.
         """
         parts = self._parts
         async with parts.changing(ref) as live:
-            if len(live.waiting) >= _MOST_WAITING:
-                raise Conflict(f"{_MOST_WAITING} runs of {live.pipeline.name!r} wait already: cancel some")
+            require_room(live)
+            if trigger is Trigger.SCHEDULE and live.pipeline.state is not State.ACTIVE:
+                raise Conflict(f"the pipeline {live.pipeline.name!r} is {live.pipeline.state}: its schedule rests")
+            parts.checks.check_variables(live.pipeline.spec, live.pipeline.spec.given(options.variables))
             run = await parts.catalog.begin_run(
                 Run(
                     number=0,
@@ -53,22 +51,12 @@ class Runs:
                     through_seq=0,
                     created_at_us=parts.clock.now_us(),
                     started_at_us=None,
-                    options=replace(options, variables=dict.fromkeys(options.variables, "")),
+                    options=replace(options, variables=parts.texts.of_variables(options.variables, live.pipeline.uuid)),
                 )
             )
             live.waiting.append(run)
         parts.completion.tell(live)
         return run
-
-    async def begin_next(self, live: LivePipeline) -> None:
-        """Begin the run that waits longest, unless one is under way; the caller holds the pipeline's lock."""
-        while live.waiting and not live.runs:
-            run = live.waiting[0]
-            begun = await self._begin(live, run)
-            live.waiting.remove(run)
-            if not begun.state.has_ended:
-                live.behind_at_begin[begun.number] = live.pending(begun.through_seq)
-                self._parts.hurry(live)
 
     async def cancel(self, public_id: str) -> tuple[Run, Pipeline]:
         """
@@ -80,7 +68,7 @@ class Runs:
         if run.trigger is Trigger.STREAM and not run.state.has_ended:
             raise NotStoppable(f"the run {run.id} is one batch of a stream; pause the pipeline instead")
         async with live.changing:
-            here = next((one for one in (*live.runs, *live.waiting) if one.number == run.number), None)
+            here = next((one for one in live.asked_for() if one.number == run.number), None)
             if here is None:
                 raise RunEnded(f"the run {run.id} has ended already")
             if here.trigger is Trigger.DRAIN:
@@ -109,6 +97,10 @@ class Runs:
         found = await self._parts.catalog.runs([live.number], before=None, limit=1, trigger=trigger)
         return found[0].created_at_us if found else 0
 
+    async def keys(self, run: Run) -> list[str]:
+        """The keys of the objects that a run has written, in order. Raises: StoreUnavailable."""
+        return [batch.key for batch in await self._parts.catalog.batches_of(run.number)]
+
     async def objects(self, run: Run, live: LivePipeline) -> AsyncIterator[tuple[Batch, ObjectContent]]:
         """What a run has written and is still there, in order. Raises: DestinationUnavailable, StoreUnavailable."""
         parts = self._parts
@@ -121,81 +113,8 @@ class Runs:
             if content is not None:
                 yield batch, content
 
-    async def _begin(self, live: LivePipeline, run: Run) -> Run:
-        parts, pipeline = self._parts, live.pipeline
-        now_us = parts.clock.now_us()
-        run = replace(run, started_at_us=now_us)
-        missing = parts.destinations.missing(pipeline.spec)
-        if missing is not None:
-            failed = replace(run, state=RunState.FAILED, finished_at_us=now_us, error=missing)
-            tells = notice_of(NoticeKind.FAILED, pipeline, now_us, run_id=run.id, error=missing)
-            await parts.catalog.keep_run(failed, [_line(now_us, missing, "ERROR")], tells)
-            say(logging.ERROR, f"run {run.id} failed: {missing}", pipeline.name, run.id)
-            return failed
-        lines = self._first_lines(live, run, now_us)
-        through_seq = await parts.log.settled(pipeline)
-        if run.options.dry_run:
-            return await self._look_only(live, replace(run, through_seq=through_seq), lines)
-        begun = replace(run, state=RunState.RUNNING, through_seq=through_seq)
-        records = await self._own_routes(live, begun) if run.options.full_refresh else []
-        await parts.catalog.start_run(begun, records, lines)
-        live.runs.append(begun)
-        for record in records:  # from here on: what they deliver belongs to the run, which they look up in `live.runs`
-            parts.take_up(live, record)
-        say(logging.INFO, f"run {run.id} begun", pipeline.name, run.id)
-        return begun
 
-    def _first_lines(self, live: LivePipeline, run: Run, now_us: int) -> list[RunLine]:
-        lines = [_line(now_us, f"started: {run.trigger}")]
-        if run.options.variables:
-            names = ", ".join(sorted(run.options.variables))
-            lines.append(_line(now_us, f"variables given: {names}; the configuration leaves none open", "WARNING"))
-        lines += [
-            _line(now_us, f"{name} is paused, and keeps its events until it goes on", "WARNING")
-            for name, one in live.pipeline.spec.routes().items()
-            if one.paused
-        ]
-        return lines
-
-    async def _look_only(self, live: LivePipeline, run: Run, lines: list[RunLine]) -> Run:
-        """A dry run: reads a sample of what it would deliver; writes and moves nothing."""
-        parts = self._parts
-        cursor = live.slowest_cursor if not run.options.full_refresh else await self._first_kept(live) - 1
-        chunks = await parts.log.read(live.number, cursor, run.through_seq, _SAMPLE, _SAMPLE_BYTES)
-        count = sum(chunk.last_seq - chunk.first_seq + 1 for chunk in chunks)
-        now_us = parts.clock.now_us()
-        names = ", ".join(live.pipeline.spec.routes())
-        lines.append(
-            _line(
-                now_us,
-                f"dry run: {run.through_seq - cursor:,} rows would go to {names}; a sample of {count:,} was read",
-            )
-        )
-        ended = replace(run, state=RunState.SUCCESS, finished_at_us=now_us)
-        await parts.catalog.keep_run(ended, lines)
-        return ended
-
-    async def _own_routes(self, live: LivePipeline, run: Run) -> list[RouteRecord]:
-        """Those of a full refresh: from the first event that is kept to the last one now, under keys of the run."""
-        parts = self._parts
-        start_seq = await self._first_kept(live) - 1
-        return [
-            RouteRecord(
-                pipeline=live.number,
-                name=f"{name}@{run.id}",
-                destination=parts.texts.of_destination(one, live.pipeline.uuid),
-                start_seq=start_seq,
-                cursor=start_seq,
-                delivered=0,
-                dead=0,
-                through_seq=run.through_seq,
-            )
-            for name, one in live.pipeline.spec.routes().items()
-        ]
-
-    async def _first_kept(self, live: LivePipeline) -> int:
-        return await self._parts.log.first_kept(live.pipeline)
-
-
-def _line(at_us: int, message: str, level: str = "INFO") -> RunLine:
-    return RunLine(at_us=at_us, level=level, message=message)
+def require_room(live: LivePipeline) -> None:
+    """Raises: Conflict when too many runs of the pipeline wait already."""
+    if len(live.waiting) >= MOST_WAITING:
+        raise Conflict(f"{MOST_WAITING} runs of {live.pipeline.name!r} wait already: cancel some")

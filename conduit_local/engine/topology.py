@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from conduit_local.core.batch import Batch
 from conduit_local.core.errors import PipelineNotFound
 from conduit_local.core.pipeline import Health, Pipeline, PipelineNumber, State
 from conduit_local.core.run import Run
-from conduit_local.core.spec import DestinationSpec
+from conduit_local.core.spec import Component, DestinationSpec
 from conduit_local.engine.limits import Bucket
 
 
@@ -53,6 +53,12 @@ class LiveRoute:
     dead: int
     through_seq: int | None
     """Where the route ends, once its destination was taken out of the configuration."""
+    filtered: int = 0
+    purged: int = 0
+    replays: int | None = None
+    """The run whose dead letters it reads instead of the log; its numbers are then their places in that run."""
+    transforming: bool = False
+    """Whether its batch in hand is being transformed just now."""
     open_batch: Batch | None = None
     health: Health = Health.OK
     message: str | None = None
@@ -80,6 +86,26 @@ class LiveRoute:
 
 
 @dataclass(slots=True, kw_only=True)
+class LiveSource:
+    """A source that is pulled from, as it stands."""
+
+    name: str
+    spec: Component
+    health: Health = Health.OK
+    message: str | None = None
+    """Why it is not well, or what people should know of it."""
+    attempt: int = 0
+    retry_at_us: int | None = None
+    """When the next attempt is due, in steady time."""
+    pulled: int = 0
+    """How many events it brought since the start."""
+    last_pulled_us: int | None = None
+    epoch: int = 0
+    """Counts how often it was told to start over: what was read before is then dropped."""
+    ended: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
 class LivePipeline:
     """A pipeline and its routes as they stand."""
 
@@ -89,8 +115,17 @@ class LivePipeline:
     """Runs of several batches that are under way, by `through_seq`."""
     waiting: list[Run] = field(default_factory=list)
     """Runs that begin once no other is under way, the oldest first."""
-    ticked_us: int = 0
-    """The last time that its schedule named, and that was acted on."""
+    sources: dict[str, LiveSource] = field(default_factory=dict)
+    extracting: Run | None = None
+    """The run whose sources are read just now."""
+    to_extract: set[str] = field(default_factory=set)
+    """Its sources that were not read to their end yet."""
+    extract_error: str | None = None
+    """Why its sources cannot be read."""
+    looking: Run | None = None
+    """The dry run that is under way."""
+    dead_inputs: int = 0
+    """How many dead letters it has that never were events."""
     accept_us: Samples = field(default_factory=Samples)
     """How long requests with events took, from the call to the disk."""
     deliver_us: Samples = field(default_factory=Samples)
@@ -111,17 +146,39 @@ class LivePipeline:
     @property
     def health(self) -> Health:
         """As well as the worst of its routes."""
-        found = {route.health for route in self.routes.values()}
+        found = {route.health for route in self.routes.values()} | {one.health for one in self.sources.values()}
         return next((health for health in (Health.BLOCKED, Health.RETRYING) if health in found), Health.OK)
 
     @property
     def slowest_cursor(self) -> int:
-        """What every route has delivered."""
-        return min(route.cursor for route in self.routes.values()) if self.routes else self.pipeline.first_seq - 1
+        """What every route that reads the log has delivered."""
+        return min((route.cursor for route in self._of_the_log()), default=self.pipeline.first_seq - 1)
 
     def pending(self, through_seq: int) -> int:
         """How many events up to `through_seq` are still to be delivered, by the route that has most of them to do."""
-        return max((route.pending(through_seq) for route in self.routes.values()), default=0)
+        return max((route.pending(through_seq) for route in self._of_the_log()), default=0)
+
+    def _of_the_log(self) -> list[LiveRoute]:
+        return [route for route in self.routes.values() if route.replays is None]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is under way, so that others wait."""
+        return bool(self.runs) or self.extracting is not None or self.looking is not None
+
+    def asked_for(self) -> list[Run]:
+        """The runs that are under way or wait, but for those of a stream."""
+        now = [run for run in (self.extracting, self.looking) if run is not None]
+        return [*self.runs, *now, *self.waiting]
+
+    def own_routes(self, run: Run) -> list[LiveRoute]:
+        """Those that are there for this run alone: of a full refresh, of a replay."""
+        return [route for route in self.routes.values() if route.name.endswith(f"@{run.id}")]
+
+    def has_ended(self, run: Run) -> bool:
+        """Whether all that the run covers is delivered."""
+        own = self.own_routes(run)
+        return self.has_reached(run.through_seq) and all(route.cursor >= (route.through_seq or 0) for route in own)
 
     def has_reached(self, seq: int) -> bool:
         """
@@ -134,6 +191,7 @@ class LivePipeline:
             route.cursor >= (seq if route.through_seq is None else min(seq, route.through_seq))
             for route in self.routes.values()
             if not route.spec.paused or ("@" in route.name and not self.pipeline.deleted)
+            if route.replays is None or self.pipeline.deleted
         )
 
     def wanted_through(self, head_seq: int) -> int:
@@ -163,6 +221,11 @@ class Topology:
     def get(self, ref: str) -> LivePipeline | None:
         """By public id, UUID or name, or None."""
         return self._by_ref.get(ref)
+
+    def is_free(self, ref: str, besides: LivePipeline | None = None) -> bool:
+        """Whether nothing is found by `ref`, or `besides` alone is."""
+        holder = self._by_ref.get(ref)
+        return holder is None or holder is besides
 
     def by_number(self, number: PipelineNumber) -> LivePipeline | None:
         """A live pipeline by the store's number, or None."""
@@ -203,6 +266,18 @@ class Topology:
     def departing(self) -> list[LivePipeline]:
         """The deleted ones that still deliver."""
         return list(self._departing.values())
+
+    def note_gone(self, gone: Mapping[tuple[PipelineNumber, str], int]) -> None:
+        """Dead letters were dropped, so many of each pipeline and route: what is shown follows."""
+        for (number, name), count in gone.items():
+            live = self._live.get(number) or self._departing.get(number)
+            if live is None:
+                continue
+            if not name:
+                live.dead_inputs -= count
+            elif (route := live.routes.get(name)) is not None:
+                route.dead -= count
+                route.purged += count
 
     def __iter__(self) -> Iterator[LivePipeline]:
         return iter([*self._live.values(), *self._departing.values()])

@@ -1,23 +1,24 @@
 """JSON lines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
+from conduit_local.core.content import Content
 from conduit_local.core.envelope import payload_of
 
 Record = Literal["envelope", "payload"]
 
 
-def records(parts: Iterable[bytes], form: Record) -> Iterator[bytes]:
+def records(content: Content, form: Record) -> Iterator[bytes]:
     """
-    The lines of an object out of envelope lines (`Chunk.lines`): as they are, or each payload's own bytes.
+    The lines of an object: envelopes as they are, or each payload's own bytes; a transform's rows as they are.
 
-    The streams abut: how the lines are spread over `parts` does not show in the result.
+    The pieces abut: how the lines are spread over them does not show in the result.
     """
-    if form == "envelope":
-        yield from parts
+    if form == "envelope" or content.columns is not None:
+        yield from content.pieces()
         return
-    for part in parts:
+    for part in content.pieces():
         lines = part.split(b"\n")
         lines[:-1] = map(payload_of, lines[:-1])
         yield b"\n".join(lines)

@@ -16,6 +16,7 @@ from conduit_local.http.call import Call
 from conduit_local.http.guards import Guards
 from conduit_local.http.proxies import Proxies
 from conduit_local.http.router import Api, Router
+from conduit_local.http.wording import UNEXPECTED
 
 
 class Boundary:
@@ -74,7 +75,7 @@ class Boundary:
         except Exception:  # noqa: BLE001 - a bug in a handler is a 500 in the API's words, and a traceback in the log
             LOGGER.exception("%s %s", request.method, path[:200])
             _require_unanswered(request)
-            bug = Broken("an unexpected error; the appliance's log has the details")
+            bug = Broken(UNEXPECTED)
             answer, api = self._worded(bug, path, request)
         if api is not None and api.rate_headers:
             answer.headers.update(self._rate_headers())

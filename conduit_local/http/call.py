@@ -44,6 +44,17 @@ class Call:
         """
         return await self._bodies.read(self.request, limit_bytes)
 
+    async def optional_body(self, limit_bytes: int, types: Collection[str]) -> bytes:
+        """
+        The body where the route can do without one; what is sent must be of one of `types`.
+
+        Raises: as `body`; UnsupportedMediaType.
+        """
+        body = await self.body(limit_bytes)
+        if body:
+            self.require_type(types)
+        return body
+
     def require_type(self, types: Collection[str]) -> None:
         """Raises: UnsupportedMediaType unless the `Content-Type` is one of `types`, in any case, with any parameter."""
         given = self.request.headers.get("Content-Type", "")

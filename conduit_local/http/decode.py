@@ -12,6 +12,7 @@ from conduit_local.core.event import MAX_DEPTH, is_too_deep
 from conduit_local.core.problems import Path, Problem, problems_of, refusal
 from conduit_local.core.run import RunOptions
 from conduit_local.core.spec import Part
+from conduit_local.core.strict import NotJson, parse
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -25,29 +26,18 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     """
     The value in `body`.
 
-    msgspec does not look at the UTF-8 inside raw values and strings that it skips, so that is checked first.
     Raises: InvalidJson, InvalidRequest.
     """
     try:
-        if not body.isascii():
-            body.decode()
-        return decoder.decode(body)
+        return parse(body, decoder)
     except msgspec.ValidationError as error:
         decode(body, _WHOLE)  # what is wrong with its shape may come before what makes it no JSON at all
         raise _misshapen(str(error)) from None
-    except UnicodeDecodeError as error:
-        raise InvalidJson(f"the body is not UTF-8: byte {error.start} is {error.reason}") from None
-    except RecursionError:
-        raise InvalidJson("the body is nested too deeply") from None
-    except (msgspec.DecodeError, ValueError) as error:
-        text = str(error).removeprefix("JSON is malformed: ")
-        if "truncated" in text and _HALF_PAIR.search(body):
-            text = "a string holds half of a surrogate pair, like \\ud800"
-        raise InvalidJson(f"the body is not JSON: {text if body else 'it is empty'}") from None
+    except NotJson as error:
+        raise InvalidJson(f"the body {error}") from None
 
 
 _MANY = 200_000
-_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _WHOLE = msgspec.json.Decoder(msgspec.Raw)
 _ANY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 

@@ -40,6 +40,9 @@ class Param:
     required: bool = False
 
 
+IF_MATCH = Param(name="If-Match", about="The `ETag` of the version that is meant; 412 where it is another by now.")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doc:
     """What the OpenAPI document says of a route beyond its method, path, scope and content types."""

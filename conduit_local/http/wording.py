@@ -26,6 +26,9 @@ _STATUS: Sequence[tuple[type[ConduitError], int]] = (
 )
 UNEXPECTED = "an unexpected error; the appliance's log has the details"
 
+Codes = Sequence[tuple[type[ConduitError], str]]
+"""Where an API has one code for several of our errors; every other error keeps its own."""
+
 
 def status_of(error: ConduitError) -> int:
     """The status of an error; 500 for what is ours to mend."""
@@ -45,14 +48,21 @@ def headers_of(error: ConduitError) -> Mapping[str, str]:
             return {}
 
 
+def said_of(error: ConduitError, codes: Codes = ()) -> tuple[int, str, str]:
+    """The status of an error, its code and its message; of what is ours to mend, nothing but that it happened."""
+    status = status_of(error)
+    if status == 500:
+        return status, "internal_error", UNEXPECTED
+    return status, next((code for kind, code in codes if isinstance(error, kind)), error.code), error.message
+
+
 def coded_error(error: ConduitError) -> web.Response:
     """
     The plainest shape: `{"error": {"code", "message", "details"}}`; `details` names each field that is wrong.
 
     For paths that belong to no documented API.
     """
-    status = status_of(error)
-    code, message = (error.code, error.message) if status != 500 else ("internal_error", UNEXPECTED)
+    status, code, message = said_of(error)
     said: dict[str, object] = {"code": code, "message": message}
     details = (
         {one.field: one.message for one in error.problems if one.path} if isinstance(error, errors.Invalid) else {}

@@ -9,9 +9,11 @@ from conduit_local.core.envelope import envelopes
 from conduit_local.core.errors import ConduitError, IdempotencyMismatch
 from conduit_local.core.event import NewEvents
 from conduit_local.core.ids import MAX_SEQ
+from conduit_local.core.log import Along, Keyed, Receipt
 from conduit_local.core.pipeline import Pipeline
-from conduit_local.core.ports import Clock, Keyed, Receipt
-from conduit_local.core.webhook import Notice, NoticeKind
+from conduit_local.core.ports import Clock
+from conduit_local.core.webhook import NoticeKind, notice_of
+from conduit_local.store.along import keep_along
 from conduit_local.store.chunks import MAX_CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_TYPES_TEXT, Encoder
 from conduit_local.store.connection import StoreBroken
 from conduit_local.store.ends import Ends
@@ -28,14 +30,20 @@ _INSERT_CHUNK = "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 class Append:
     """One caller's events, and the future that its receipt goes to."""
 
-    __slots__ = ("answer", "events", "keyed", "pipeline", "receipt", "refusal")
+    __slots__ = ("along", "answer", "events", "keyed", "pipeline", "receipt", "refusal")
 
     def __init__(
-        self, pipeline: Pipeline, events: NewEvents, keyed: Keyed | None, answer: "asyncio.Future[Receipt]"
+        self,
+        pipeline: Pipeline,
+        events: NewEvents,
+        keyed: Keyed | None,
+        answer: "asyncio.Future[Receipt]",
+        along: Along | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.events = events
         self.keyed = keyed
+        self.along = along
         self.answer = answer
         self.receipt: Receipt | None = None
         self.refusal: ConduitError | None = None
@@ -81,7 +89,7 @@ class AppendGroup:
         self._tells = self._outbox.wants(NoticeKind.INGESTED)
         if len(self._rows) != 1 or self._tells:
             return False
-        return not any(one.keyed for one in self._appends)
+        return not any(one.keyed or one.along for one in self._appends)
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Keep the keys, write the chunks."""
@@ -95,9 +103,13 @@ class AppendGroup:
         self._new_keys = len(uses)
         for row in self._rows:
             db.execute(_INSERT_CHUNK, row)
+        for one in self._appends:
+            if one.along is not None:
+                keep_along(db, one.pipeline, one.along, len(one.events), self._now_us)
         if self._tells:
             for pipeline, first_seq, last_seq in self._ranges:
-                self._outbox.post(db, self._notice(pipeline, first_seq, last_seq))
+                seqs = (first_seq, last_seq)
+                self._outbox.post(db, notice_of(NoticeKind.INGESTED, pipeline, self._now_us, seqs=seqs))
         self._room.look(db)
 
     def settle(self, error: ConduitError | None) -> None:
@@ -203,18 +215,6 @@ class AppendGroup:
                 end = self._encode_chunk(pipeline, end, types[start:stop], payloads[start:stop])
                 start = stop
             self._new_ends[pipeline.number] = end
-
-    def _notice(self, pipeline: Pipeline, first_seq: int, last_seq: int) -> Notice:
-        return Notice(
-            kind=NoticeKind.INGESTED,
-            pipeline=pipeline.number,
-            pipeline_id=pipeline.id,
-            pipeline_name=pipeline.name,
-            at_us=self._now_us,
-            first_seq=first_seq,
-            last_seq=last_seq,
-            count=last_seq - first_seq + 1,
-        )
 
     def _encode_chunk(self, pipeline: Pipeline, end: Mark, types: list[str], payloads: list[bytes]) -> Mark:
         lines = envelopes(self._tag, pipeline.number, pipeline.id, end.seq + 1, self._now_us, types, payloads)

@@ -11,35 +11,41 @@ from conduit_local.core.pipeline import PipelineNumber
 from conduit_local.core.run import Run, RunLine, RunState, Trigger
 from conduit_local.core.webhook import Notice
 from conduit_local.store.connection import StoreBroken
+from conduit_local.store.dead import insert_dead, settle_replay
 from conduit_local.store.readers import Readers
 from conduit_local.store.runs import insert_line, insert_run
 from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
 
-_BATCH_COLUMNS = "number, pipeline, route, run, first_seq, last_seq, key, destination, attempt"
+_BATCH_COLUMNS = "number, pipeline, route, run, first_seq, last_seq, key, destination, recipe, attempt"
 _INSERT_BATCH = (
-    "INSERT INTO batches (pipeline, route, run, first_seq, last_seq, key, destination, attempt, opened_at_us)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
+    "INSERT INTO batches (pipeline, route, run, first_seq, last_seq, key, destination, recipe, attempt,"
+    " opened_at_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
 )
 _CLOSE_BATCH = (
-    "UPDATE batches SET closed_at_us = ?, place = ?, size_bytes = ?, attempt = ?"
+    "UPDATE batches SET closed_at_us = ?, place = ?, size_bytes = ?, attempt = ?, recipe = ''"
     " WHERE number = ? AND closed_at_us IS NULL"
 )
-_MOVE_CURSOR = "UPDATE routes SET cursor = ?, delivered = delivered + ? WHERE pipeline = ? AND name = ? AND cursor = ?"
+_MOVE_CURSOR = (
+    "UPDATE routes SET cursor = ?, delivered = delivered + ?, dead = dead + ?, filtered = filtered + ?"
+    " WHERE pipeline = ? AND name = ? AND cursor = ?"
+)
 _OPEN_BATCHES = f"SELECT {_BATCH_COLUMNS} FROM batches WHERE closed_at_us IS NULL ORDER BY number"
 _BATCH_OF = (
     f"SELECT {_BATCH_COLUMNS}, closed_at_us FROM batches"
     " WHERE pipeline = ? AND route = ? AND last_seq >= ? ORDER BY last_seq LIMIT 1"
 )
+_MAKE_BY = "UPDATE batches SET recipe = ? WHERE number = ? AND closed_at_us IS NULL"
 _NOTE_BATCH = "UPDATE batches SET attempt = ? WHERE number = ?"
 
 _ADD_TO_RUN = (
-    "UPDATE runs SET rows = rows + ?, size_bytes = size_bytes + ?, batches = batches + 1, attempts = attempts + 1,"
-    " object_key = ?, error = NULL WHERE number = ?"
+    "UPDATE runs SET events = events + ?, rows = rows + ?, filtered = filtered + ?, dead = dead + ?,"
+    " size_bytes = size_bytes + ?, attempts = attempts + 1, error = NULL, batches = batches + 1,"
+    " object_key = iif(?, ?, iif(batches = 0, NULL, object_key)) WHERE number = ?"
 )
 _END_STREAM_RUN = "UPDATE runs SET state = 'success', finished_at_us = ? WHERE number = ? AND trigger = 'stream'"
 _NOTE_RUN = "UPDATE runs SET attempts = attempts + 1, error = ? WHERE number = ?"
-_BATCHES_OF = f"SELECT {_BATCH_COLUMNS} FROM batches WHERE run = ? AND closed_at_us IS NOT NULL ORDER BY number"
+_BATCHES_OF = f"SELECT {_BATCH_COLUMNS} FROM batches WHERE run = ? AND size_bytes > 0 ORDER BY number"
 
 
 class BatchTable:
@@ -79,6 +85,7 @@ class BatchTable:
                     batch.last_seq,
                     batch.key,
                     batch.destination,
+                    batch.recipe,
                     batch.attempt,
                     at_us,
                 ),
@@ -108,6 +115,10 @@ class BatchTable:
 
         await self._writer.call(note)
 
+    async def make_by(self, batch: Batch) -> None:
+        """`Catalog.make_by`."""
+        await self._writer.call(lambda db: db.execute(_MAKE_BY, (batch.recipe, batch.number)).rowcount)
+
     async def batches_of(self, run: int) -> list[Batch]:
         """`Catalog.batches_of`."""
         rows = await self._readers.call(lambda db: db.execute(_BATCHES_OF, (run,)).fetchall())
@@ -125,14 +136,21 @@ class BatchTable:
         closed = db.execute(
             _CLOSE_BATCH, (end.at_us, written.place, written.size_bytes, batch.attempt, batch.number)
         ).rowcount
+        dead = len(end.dead)
+        counts = (batch.count - dead, dead, end.filtered)
         moved = db.execute(
-            _MOVE_CURSOR, (batch.last_seq, batch.count, batch.pipeline, batch.route, batch.first_seq - 1)
+            _MOVE_CURSOR, (batch.last_seq, *counts, batch.pipeline, batch.route, batch.first_seq - 1)
         ).rowcount
         if (closed, moved) != (1, 1):
             raise StoreBroken(
                 f"close batch {batch.number} ({batch.first_seq}-{batch.last_seq}): the cursor stands elsewhere"
             )
-        db.execute(_ADD_TO_RUN, (batch.count, written.size_bytes, batch.key, batch.run))
+        if end.replays is not None:
+            settle_replay(db, batch, end.replays, end.dead, end.filtered, end.at_us)
+        elif end.dead:
+            insert_dead(db, batch.pipeline, batch.route.partition("@")[0], end.dead, end.at_us, batch.run)
+        totals = (batch.count, end.rows, end.filtered, dead, written.size_bytes, end.rows > 0, batch.key, batch.run)
+        db.execute(_ADD_TO_RUN, totals)
         db.execute(_END_STREAM_RUN, (end.at_us, batch.run))
         insert_line(db, batch.run, end.line)
         if end.tells is not None:
@@ -140,7 +158,7 @@ class BatchTable:
 
 
 def _batch(row: Sequence[Any]) -> Batch:
-    number, pipeline, route, run, first_seq, last_seq, key, destination, attempt = row
+    number, pipeline, route, run, first_seq, last_seq, key, destination, recipe, attempt = row
     return Batch(
         number=number,
         pipeline=PipelineNumber(pipeline),
@@ -150,5 +168,6 @@ def _batch(row: Sequence[Any]) -> Batch:
         last_seq=last_seq,
         key=key,
         destination=destination,
+        recipe=recipe,
         attempt=attempt,
     )

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from conduit_local.core.errors import IdempotencyMismatch
+from conduit_local.core.log import Keyed, Receipt
 from conduit_local.core.pipeline import Pipeline
-from conduit_local.core.ports import Keyed, Receipt
 
 KEPT_US = 24 * 3_600 * 1_000_000
 

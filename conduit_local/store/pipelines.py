@@ -35,38 +35,28 @@ _NOTE_FOLDER = (
     " ON CONFLICT (folder) DO UPDATE SET last_seq = max(last_seq, excluded.last_seq)"
 )
 _DELETE = "UPDATE pipelines SET deleted_at_us = ?, updated_at_us = ? WHERE number = ?"
-_ROUTES = "SELECT pipeline, name, destination, start_seq, cursor, delivered, dead, through_seq FROM routes"
+_ROUTES = (
+    "SELECT pipeline, name, destination, start_seq, cursor, delivered, dead, filtered, purged, through_seq, replays"
+    " FROM routes"
+)
 _INSERT_ROUTE = "INSERT INTO routes (pipeline, name, destination, start_seq, cursor) VALUES (?, ?, ?, ?, ?)"
 _REVIVE_ROUTE = "UPDATE routes SET destination = ?, through_seq = NULL WHERE pipeline = ? AND name = ?"
 _RETIRE_ROUTE = "UPDATE routes SET through_seq = ? WHERE pipeline = ? AND name = ? AND through_seq IS NULL"
 _REVISE_OWN_ROUTES = "UPDATE routes SET destination = ? WHERE pipeline = ? AND name GLOB ? || '@*'"
 _INSERT_WHOLE_ROUTE = (
-    "INSERT OR IGNORE INTO routes (pipeline, name, destination, start_seq, cursor, through_seq)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO routes (pipeline, name, destination, start_seq, cursor, through_seq, replays)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _DOMAINS = "SELECT id, name FROM domains"
 _USE_DOMAIN = "INSERT OR IGNORE INTO domains VALUES (?1, ?1)"
 _NAME_DOMAIN = "INSERT INTO domains VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name"
-_SECRETS = (
-    ("SELECT number, uuid, spec FROM pipelines", "UPDATE pipelines SET spec = ? WHERE number = ?"),
-    (
-        """SELECT r.pipeline || '/' || r.name, p.uuid, r.destination FROM routes r
-           JOIN pipelines p ON p.number = r.pipeline""",
-        "UPDATE routes SET destination = ? WHERE pipeline || '/' || name = ?",
-    ),
-    (
-        """SELECT b.number, p.uuid, b.destination FROM batches b
-           JOIN pipelines p ON p.number = b.pipeline WHERE b.destination LIKE '%"sealed:v1:%'""",
-        "UPDATE batches SET destination = ? WHERE number = ?",
-    ),
-    ("SELECT id, id, secret FROM webhooks", "UPDATE webhooks SET secret = ? WHERE id = ?"),
-)
-"""Where secrets lie: the row, its owner and the text; and how the text is replaced."""
 _PURGE = (
     "DELETE FROM run_lines WHERE run IN (SELECT number FROM runs WHERE pipeline = ?)",
     "DELETE FROM runs WHERE pipeline = ?",
     "DELETE FROM batches WHERE pipeline = ?",
     "DELETE FROM routes WHERE pipeline = ?",
+    "DELETE FROM dead_letters WHERE pipeline = ?",
+    "DELETE FROM source_cursors WHERE pipeline = ?",
     "DELETE FROM pipelines WHERE number = ?",
 )
 
@@ -95,21 +85,9 @@ class PipelineTables:
 
         def add(db: sqlite3.Connection) -> Pipeline:
             folder, first_seq = _folder_for(db, pipeline)
+            rest = (folder, pipeline.state, text, pipeline.managed_by, first_seq, pipeline.created_at_us)
             try:
-                (number,) = db.execute(
-                    _INSERT,
-                    (
-                        pipeline.id,
-                        pipeline.uuid,
-                        pipeline.name,
-                        folder,
-                        pipeline.state,
-                        text,
-                        pipeline.managed_by,
-                        first_seq,
-                        pipeline.created_at_us,
-                    ),
-                ).fetchone()
+                (number,) = db.execute(_INSERT, (pipeline.id, pipeline.uuid, pipeline.name, *rest)).fetchone()
             except sqlite3.IntegrityError as error:
                 raise _taken(pipeline, error) from error
             for name, destination in routes:
@@ -122,25 +100,20 @@ class PipelineTables:
         return await self._writer.call(add)
 
     async def change_pipeline(
-        self, pipeline: Pipeline, routes: Sequence[tuple[str, str]], head_seq: int, given_up: Collection[str] = ()
+        self,
+        pipeline: Pipeline,
+        routes: Sequence[tuple[str, str]],
+        head_seq: int,
+        given_up: Collection[str] = (),
+        tells: NoticeKind | None = None,
     ) -> list[RouteRecord]:
         """`Catalog.change_pipeline`."""
         text = self._texts.of_spec(pipeline.spec, pipeline.uuid)
 
         def change(db: sqlite3.Connection) -> list[RouteRecord]:
+            named = (pipeline.id, pipeline.name, text, pipeline.managed_by)
             try:
-                db.execute(
-                    _UPDATE,
-                    (
-                        pipeline.id,
-                        pipeline.name,
-                        text,
-                        pipeline.managed_by,
-                        pipeline.updated_at_us,
-                        pipeline.revision,
-                        pipeline.number,
-                    ),
-                )
+                db.execute(_UPDATE, (*named, pipeline.updated_at_us, pipeline.revision, pipeline.number))
             except sqlite3.IntegrityError as error:
                 raise _taken(pipeline, error) from error
             _use_domain(db, pipeline)
@@ -155,6 +128,8 @@ class PipelineTables:
                     db.execute(_INSERT_ROUTE, (pipeline.number, name, destination, head_seq, head_seq))
             for name in {one for one in there if "@" not in one} - {name for name, _ in routes}:
                 db.execute(_RETIRE_ROUTE, (head_seq, pipeline.number, name))
+            if tells is not None:
+                self._outbox.post(db, notice_of(tells, pipeline, pipeline.updated_at_us or pipeline.created_at_us))
             rows = db.execute(f"{_ROUTES} WHERE pipeline = ?", (pipeline.number,)).fetchall()
             return [_route(row) for row in rows]
 
@@ -201,7 +176,7 @@ class PipelineTables:
         def add(db: sqlite3.Connection) -> None:
             update_run(db, run)
             for one in routes:
-                row = (one.pipeline, one.name, one.destination, one.start_seq, one.cursor, one.through_seq)
+                row = (one.pipeline, one.name, one.destination, one.start_seq, one.cursor, one.through_seq, one.replays)
                 db.execute(_INSERT_WHOLE_ROUTE, row)
             for line in lines:
                 insert_line(db, run.number, line)
@@ -219,20 +194,6 @@ class PipelineTables:
     async def name_domain(self, domain: str, name: str) -> None:
         """`Catalog.name_domain`."""
         await self._writer.call(lambda db: db.execute(_NAME_DOMAIN, (domain, name)).rowcount)
-
-    async def reseal(self) -> int:
-        """`Catalog.reseal`."""
-
-        def seal_anew(db: sqlite3.Connection) -> int:
-            changed = 0
-            for select, update in _SECRETS:
-                for row, owner, text in db.execute(select).fetchall():
-                    sealed = self._texts.resealed(text, owner)
-                    if sealed != text:
-                        changed += db.execute(update, (sealed, row)).rowcount
-            return changed
-
-        return await self._writer.call(seal_anew)
 
     def _pipeline(self, row: Sequence[Any]) -> Pipeline:
         number, public_id, uuid, folder, state, spec, managed_by, first_seq, created, updated, deleted, *rest = row
@@ -273,7 +234,7 @@ def _taken(pipeline: Pipeline, error: sqlite3.IntegrityError) -> NameTaken:
 
 
 def _route(row: Sequence[Any]) -> RouteRecord:
-    pipeline, name, destination, start_seq, cursor, delivered, dead, through_seq = row
+    pipeline, name, destination, start_seq, cursor, delivered, dead, filtered, purged, through_seq, replays = row
     return RouteRecord(
         pipeline=PipelineNumber(pipeline),
         name=name,
@@ -282,5 +243,8 @@ def _route(row: Sequence[Any]) -> RouteRecord:
         cursor=cursor,
         delivered=delivered,
         dead=dead,
+        filtered=filtered,
+        purged=purged,
         through_seq=through_seq,
+        replays=replays,
     )

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from conduit_local.core.errors import ConduitError, QuotaSpent, StoreUnavailable
-from conduit_local.core.ports import Usage
+from conduit_local.core.log import Usage
 
 _LOOK_EVERY_S = 0.1
 _RETRY_AFTER_S = 0.25

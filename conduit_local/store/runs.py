@@ -2,33 +2,44 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from conduit_local.core.pipeline import PipelineNumber
-from conduit_local.core.run import Run, RunLine, RunOptions, RunState, Trigger
+from conduit_local.core.run import Run, RunLine, RunOptions, RunStage, RunState, Trigger
 from conduit_local.core.webhook import Notice
 from conduit_local.store.readers import Readers
 from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
 
 _RUN_COLUMNS = (
-    "number, pipeline, trigger, state, route, through_seq, created_at_us, started_at_us, finished_at_us, rows,"
-    " size_bytes, batches, attempts, object_key, error, options"
+    "number, pipeline, trigger, state, stage, route, through_seq, created_at_us, started_at_us, finished_at_us,"
+    " extracted, events, rows, filtered, dead, size_bytes, batches, attempts, object_key, error, options"
 )
 _INSERT_RUN = (
-    "INSERT INTO runs (pipeline, trigger, state, route, through_seq, created_at_us, started_at_us, object_key, options)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
+    "INSERT INTO runs (pipeline, trigger, state, stage, route, through_seq, created_at_us, started_at_us, object_key,"
+    " options) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
 )
 _UPDATE_RUN = (
-    "UPDATE runs SET state = ?, through_seq = ?, started_at_us = ?, finished_at_us = ?, error = ? WHERE number = ?"
+    "UPDATE runs SET state = ?, stage = ?, through_seq = ?, started_at_us = ?, finished_at_us = ?, error = ?"
+    " WHERE number = ?"
 )
 _UNDER_WAY = (
     f"SELECT {_RUN_COLUMNS} FROM runs WHERE state IN ('pending', 'running') AND trigger <> 'stream' ORDER BY number"
 )
 _RUN = f"SELECT {_RUN_COLUMNS} FROM runs WHERE number = ?"
 _LAST_RUN = f"SELECT {_RUN_COLUMNS} FROM runs WHERE pipeline = ? ORDER BY number DESC LIMIT 1"
+_RUNS_BETWEEN = f"""
+    SELECT {_RUN_COLUMNS} FROM runs WHERE pipeline = ? AND created_at_us < ?
+    AND (finished_at_us IS NULL OR finished_at_us >= ?) ORDER BY created_at_us DESC, number DESC LIMIT ?"""
+_COUNT_DRY = "UPDATE runs SET extracted = ?, events = ?, rows = ?, filtered = ?, dead = ? WHERE number = ?"
+_RELEASE_LETTERS = """
+    UPDATE dead_letters SET replay = NULL, place = NULL WHERE replay = ?1 AND NOT EXISTS (
+        SELECT 1 FROM batches b WHERE b.closed_at_us IS NULL AND b.pipeline = dead_letters.pipeline
+        AND b.route = dead_letters.route || '@' || ?2 AND dead_letters.place BETWEEN b.first_seq AND b.last_seq)"""
+"""What an open batch holds may have landed: it stays in hand until that is known."""
+_END_ROUTE_BEHIND = "UPDATE routes SET through_seq = ? WHERE pipeline = ? AND name = ?"
 _CANCEL_ITS_RUN = (
     "UPDATE runs SET state = 'cancelled', finished_at_us = ? WHERE trigger = 'stream' AND state = 'running'"
     " AND number IN (SELECT run FROM batches WHERE pipeline = ? AND route = ? AND closed_at_us IS NULL)"
@@ -44,6 +55,7 @@ _LINES_OF_RUNS = """
 _OLD_RUNS = """
     SELECT number FROM runs WHERE pipeline = ?1 AND state NOT IN ('pending', 'running') AND number <= coalesce(
         (SELECT number FROM runs WHERE pipeline = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2), -1)
+    AND number <> coalesce((SELECT max(number) FROM runs WHERE pipeline = ?1 AND trigger = 'schedule'), -1)
     ORDER BY number LIMIT 500"""
 
 
@@ -59,20 +71,36 @@ class RunTables:
         return replace(run, number=await self._writer.call(lambda db: insert_run(db, run)))
 
     async def keep_run(
-        self, run: Run, lines: Sequence[RunLine] = (), tells: Notice | None = None, ends: Collection[str] = ()
+        self,
+        run: Run,
+        lines: Sequence[RunLine] = (),
+        tells: Notice | None = None,
+        ends: Collection[str] = (),
+        through: Mapping[str, int] | None = None,
     ) -> None:
         """`Catalog.keep_run`."""
 
         def keep(db: sqlite3.Connection) -> None:
-            update_run(db, run)
             for route in ends:
                 give_up_route(db, run.pipeline, route, run.finished_at_us or run.created_at_us)
+            for route, last_seq in (through or {}).items():
+                db.execute(_END_ROUTE_BEHIND, (last_seq, run.pipeline, route))
+            update_run(db, run)
             for line in lines:
                 insert_line(db, run.number, line)
             if tells is not None:
                 self._outbox.post(db, tells)
 
         await self._writer.call(keep)
+
+    async def add_lines(self, run: int, lines: Sequence[RunLine]) -> None:
+        """`Catalog.add_lines`."""
+
+        def add(db: sqlite3.Connection) -> None:
+            for line in lines:
+                insert_line(db, run, line)
+
+        await self._writer.call(add)
 
     async def under_way(self) -> list[Run]:
         """`Catalog.under_way`."""
@@ -104,6 +132,12 @@ class RunTables:
             lambda db: db.execute(f"SELECT count(*) FROM runs WHERE {where}", values).fetchone()
         )
         return int(count)
+
+    async def runs_between(self, pipeline: PipelineNumber, since_us: int, until_us: int, limit: int) -> list[Run]:
+        """`Catalog.runs_between`: follows the index back; a pipeline keeps few runs that are older than a day."""
+        values = (pipeline, until_us, since_us, limit)
+        rows = await self._readers.call(lambda db: db.execute(_RUNS_BETWEEN, values).fetchall())
+        return [_run(row) for row in rows]
 
     async def last_runs(self, pipelines: Sequence[PipelineNumber]) -> dict[PipelineNumber, Run]:
         """`Catalog.last_runs`: a seek in the index for each pipeline."""
@@ -157,6 +191,7 @@ def insert_run(db: sqlite3.Connection, run: Run) -> int:
             run.pipeline,
             run.trigger,
             run.state,
+            run.stage,
             run.route,
             run.through_seq,
             run.created_at_us,
@@ -170,8 +205,12 @@ def insert_run(db: sqlite3.Connection, run: Run) -> int:
 
 def update_run(db: sqlite3.Connection, run: Run) -> None:
     """Keep how far a run is."""
-    values = (run.state, run.through_seq, run.started_at_us, run.finished_at_us, run.error, run.number)
+    values = (run.state, run.stage, run.through_seq, run.started_at_us, run.finished_at_us, run.error, run.number)
     db.execute(_UPDATE_RUN, values)
+    if run.options.dry_run:
+        db.execute(_COUNT_DRY, (run.extracted, run.events, run.rows, run.filtered, run.dead, run.number))
+    if run.trigger is Trigger.REPLAY and run.state.has_ended:
+        db.execute(_RELEASE_LETTERS, (run.number, run.id))
 
 
 def give_up_route(db: sqlite3.Connection, pipeline: PipelineNumber, route: str, at_us: int) -> None:
@@ -215,12 +254,17 @@ def _run(row: Sequence[Any]) -> Run:
         pipeline,
         trigger,
         state,
+        stage,
         route,
         through_seq,
         created_at_us,
         started_at_us,
         finished_at_us,
+        extracted,
+        events,
         rows,
+        filtered,
+        dead,
         size_bytes,
         batches,
         attempts,
@@ -233,12 +277,17 @@ def _run(row: Sequence[Any]) -> Run:
         pipeline=PipelineNumber(pipeline),
         trigger=Trigger(trigger),
         state=RunState(state),
+        stage=RunStage(stage),
         route=route,
         through_seq=through_seq,
         created_at_us=created_at_us,
         started_at_us=started_at_us,
         finished_at_us=finished_at_us,
+        extracted=extracted,
+        events=events,
         rows=rows,
+        filtered=filtered,
+        dead=dead,
         size_bytes=size_bytes,
         batches=batches,
         attempts=attempts,

@@ -1,5 +1,17 @@
 """
 What happens to events between the log and a destination. One component a file; `kinds.py` names them.
 
-There is none in this version; SQL, filter, select, rename and mask belong here.
+    sql       a query over the table `events`
+    filter    keeps the events that meet a condition
+    select    takes columns, and fields out of the payload
+    rename    gives columns other names
+    mask      covers what should not be seen
+
+All of them compile to SQL (`compile.py`, `paths.py`), which DuckDB runs in a child process:
+
+    running   `SqlTransforms`: checks and applies recipes
+    lanes     whom a query may hold up: standing of pipelines, the children of each lane
+    process   one child: start, ask, end
+    content   the rows of a batch, in a scratch file
+    child/    the child's program; the only code that imports DuckDB
 """

@@ -33,6 +33,8 @@ from tests.bench.measures import (
     paused_against_bare,
     pipe_against_bare,
     share_with,
+    sql_beside_plain,
+    sql_per_s,
     start_ms,
     terminal,
     with_backlog,
@@ -135,6 +137,25 @@ async def _flow(effort: Effort) -> list[Row]:
     ]
 
 
+async def _sql(effort: Effort) -> list[Row]:
+    rate = await sql_per_s(effort)
+    beside = await sql_beside_plain(effort)
+    return [
+        Row(
+            what="SQL route: three columns, a filter, batches of 10,000",
+            found=f"{rate:,.0f} events/s",
+            wanted="≥ 50,000",
+            holds=rate >= 50_000,
+        ),
+        Row(
+            what="single events to a pipeline with SQL",
+            found=f"{beside.ratio:.2f} of without, p99 {beside.p99_ms:.1f} ms, {beside.p99_ratio:.2f} of without",
+            wanted="p99 ≤ 1.5",
+            holds=beside.p99_ratio <= 1.5,
+        ),
+    ]
+
+
 async def _backlog(effort: Effort) -> list[Row]:
     first, last, singles, arrays = await with_backlog(effort)
     pending = f"{first / 1e6:.1f} to {last / 1e6:.1f} M pending"
@@ -185,6 +206,7 @@ _STEPS: dict[str, Callable[[Effort], Awaitable[list[Row]]]] = {
     "pipes": _pipes,
     "arrays of earthquakes": _quakes,
     "end to end": _flow,
+    "SQL": _sql,
     "with a backlog": _backlog,
     "start": _start,
     "idle": _idle,

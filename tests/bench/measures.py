@@ -34,6 +34,13 @@ id: pl_8f3a
 batch: {max_events: 10000, max_age: 1s}
 destinations: [{type: files, path: out}]
 """
+_SQL_TRANSFORM = """
+transforms:
+  - type: sql
+    query: >-
+      SELECT event_id, payload->>'orderId' AS order_id, (payload->>'amount')::BIGINT AS amount
+      FROM events WHERE payload->>'currency' = 'usd'
+"""
 ORIGIN = "https://app.example.com"
 _PIPE = f"""{_PIPELINE}
 access: {{allowed_origins: ["{ORIGIN}"]}}
@@ -86,6 +93,8 @@ class Compared:
     ratio: float
     p50_ms: float
     p99_ms: float
+    p99_ratio: float
+    """Ours to the other's."""
     cpu_s_per_100k: float
     rss_mib: float
 
@@ -112,6 +121,7 @@ async def compared(
         ratio=median(one.per_s / other.per_s for one, other in pairs),
         p50_ms=median(one.percentile(0.5) for one, _ in pairs),
         p99_ms=median(one.percentile(0.99) for one, _ in pairs),
+        p99_ratio=median(one.percentile(0.99) / other.percentile(0.99) for one, other in pairs),
         cpu_s_per_100k=spent_s / events * 100_000,
         rss_mib=ours.rss_mib(),
     )
@@ -160,10 +170,27 @@ async def flow_per_s(effort: Effort) -> float:
         return accepted / took
 
 
+async def sql_per_s(effort: Effort) -> float:
+    """Events a second through a SQL route, in batches of 10,000, from a backlog until all of it is in files."""
+    async with paused(effort.flow_requests, _PIPELINE + _SQL_TRANSFORM) as ours:
+        pending: int = ours.pipeline("pl_8f3a")["pending"]
+        began = time.perf_counter()
+        assert ours.ask("POST", "/_local/pipelines/pl_8f3a/resume").status == 200
+        await asyncio.to_thread(ours.until_delivered, within_s=120)
+        return pending / (time.perf_counter() - began)
+
+
+async def sql_beside_plain(effort: Effort) -> Compared:
+    """Single events to a pipeline with SQL, against one without; both deliver meanwhile."""
+    with appliance() as plain, appliance(_PIPELINE + _SQL_TRANSFORM) as ours:
+        await send(ours.port, single_orders(), CONNECTIONS, seconds=effort.slice_s)
+        return await compared(ours, plain.port, single_orders(), CONNECTIONS, 1, effort)
+
+
 @asynccontextmanager
-async def paused(backlog_requests: int) -> AsyncIterator[Appliance]:
+async def paused(backlog_requests: int, pipeline: str = _PIPELINE) -> AsyncIterator[Appliance]:
     """An appliance whose pipeline is paused, with so many requests of 100 events pending."""
-    with appliance() as found:
+    with appliance(pipeline) as found:
         assert found.ask("POST", "/_local/pipelines/pl_8f3a/pause").status == 200
         if backlog_requests:
             await send(found.port, order_arrays(), CONNECTIONS, requests=backlog_requests)

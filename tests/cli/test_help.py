@@ -62,6 +62,7 @@ PROMISED = {
     "pipelines": {"list", "show", "apply", "pause", "resume", "drain", "flush", "delete"},
     "events": {"send", "list", "show", "tail"},
     "runs": {"list", "show", "start", "cancel", "logs", "download"},
+    "dead": {"list", "groups", "show", "edit", "replay", "discard", "export"},
     "keys": {"list", "create", "revoke"},
     "secrets": {"rotate"},
 }

@@ -57,16 +57,27 @@ def test_a_run_is_started_and_waited_for(appliance: Appliance, conduit: Operator
 def test_a_run_takes_options(appliance: Appliance, conduit: Operator) -> None:
     make(appliance, "optioned", 3)
     dry = conduit.json("runs", "start", "optioned", "--dry-run", "--var", "REGION=eu=west", "--wait", "20")
-    assert (dry["state"], dry["rows"]) == ("success", 0)
+    assert (dry["state"], dry["rows"], dry["dry_run"], dry["variables"]) == ("success", 3, True, ["REGION"])
     assert "log" not in dry
     log = conduit.ok("runs", "logs", dry["id"])
     assert "variables given: REGION" in log
-    assert "dry run: 3 rows" in log
+    assert "dry run: the sample's 3 rows would go to files" in log
     assert appliance.pipeline("optioned")["pending"] == 3
     conduit.ok("runs", "start", "optioned", "--wait", "20")
     for _ in range(2):
         again = conduit.json("runs", "start", "optioned", "--full-refresh", "--wait", "20")
         assert (again["state"], again["rows"]) == ("success", 3)
+
+
+def test_a_dry_run_that_is_waited_for_is_reported(appliance: Appliance, conduit: Operator) -> None:
+    cast = [{"type": "sql", "query": "SELECT CAST(payload->>'n' AS INTEGER) - 1 AS less FROM events"}]
+    make(appliance, "reported", 4, transforms=cast)
+    said = conduit.ok("runs", "start", "reported", "--dry-run", "--wait", "20")
+    assert "dry run: 4 events of the sample yield 4 rows, which would go to files" in said
+    assert "columns: less INTEGER" in said
+    assert appliance.pipeline("reported")["pending"] == 4
+    (row,) = conduit.table("runs", "list", "--pipeline", "reported")[1:]
+    assert row[2:5] == ["dry", "run", "success"]
 
 
 def test_a_run_that_fails_exits_1_with_the_reason(appliance: Appliance, conduit: Operator) -> None:

@@ -8,8 +8,9 @@ from tests.appliance import Appliance, serving
 from tests.control.conftest import Make
 
 RUN_FIELDS = [
-    "id", "pipeline_id", "pipeline", "trigger", "state", "destination", "created_at", "started_at", "finished_at",
-    "duration_ms", "rows", "size_bytes", "batches", "attempts", "object_key", "error",
+    "id", "pipeline_id", "pipeline", "trigger", "state", "stage", "destination", "created_at", "started_at",
+    "finished_at", "duration_ms", "extracted", "events", "rows", "filtered", "dead", "size_bytes", "batches",
+    "attempts", "object_key", "error", "full_refresh", "dry_run", "variables",
 ]  # fmt: skip
 
 

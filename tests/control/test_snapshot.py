@@ -16,6 +16,7 @@ ROUTE = {
     "message": NOTHING,
     "attempt": NUMBER,
     "retry_s": NOTHING,
+    "transforming": YES_NO,
     "paused": YES_NO,
     "retiring": YES_NO,
     "errors_per_minute": NUMBER,
@@ -29,6 +30,7 @@ PIPELINE = {
     "title": NOTHING,
     "state": TEXT,
     "schedule": NOTHING,
+    "timezone": TEXT,
     "next_run_at": NOTHING,
     "health": TEXT,
     "message": NOTHING,
@@ -47,6 +49,7 @@ PIPELINE = {
     "batch": {"max_events": NUMBER, "max_bytes": NUMBER, "max_age": NUMBER},
     "runs": [],
     "runs_waiting": NUMBER,
+    "sources": [],
     "destinations": [ROUTE],
 }
 APPLIANCE = {
@@ -115,6 +118,7 @@ def test_everything_stands_where_it_is_promised(appliance: Appliance, make: Make
         "configuration",
         "totals",
         "ledger_closes",
+        "alarms",
         "log_number",
         "pipelines",
         "departing",
@@ -124,6 +128,7 @@ def test_everything_stands_where_it_is_promised(appliance: Appliance, make: Make
     assert shape(found["totals"]) == {"in_per_s": NUMBER, "out_per_s": NUMBER, "pending": NUMBER, "dead": NUMBER}
     assert shape(appliance.pipeline(name)) == PIPELINE
     assert found["configuration"] == {"problems": []}
+    assert found["alarms"] == []
     assert found["ledger_closes"] is True
 
 

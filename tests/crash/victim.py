@@ -27,6 +27,9 @@ POINTS = {
     "batch closed": ("conduit_local.store.batches:BatchTable._close", True),
 }
 RARE_POINTS = {
+    "events and cursor": ("conduit_local.store.append:keep_along", False),
+    "events and cursor kept": ("conduit_local.store.append:keep_along", True),
+    "rows made": ("conduit_local.engine.landing:Landing.write", False),
     "key file": ("conduit_local.store.vault:write_private", False),
     "key file written": ("conduit_local.store.vault:write_private", True),
     "run kept": ("conduit_local.store.runs:update_run", True),

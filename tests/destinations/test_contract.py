@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conduit_local.core.content import Envelopes
 from conduit_local.core.envelope import envelopes
 from conduit_local.core.ports import Destination
 from conduit_local.destinations.kinds import DESTINATIONS, DestinationMaker
@@ -24,6 +25,10 @@ def parts(first: int, *counts: int) -> list[bytes]:
         found.append(envelopes("abcde", 1, "pl_1", first, AT_US, ["a.b"] * count, raw))
         first += count
     return found
+
+
+def content(first: int, *counts: int) -> Envelopes:
+    return Envelopes(parts(first, *counts), sum(counts))
 
 
 @pytest.fixture(params=["plain", "gzip", "zstd", "payload"])
@@ -54,7 +59,7 @@ async def test_what_is_written_is_there_whole(destination: tuple[Destination, Re
     made, read = destination
     lines = parts(1, 3, 1, 40)
     key = f"orders/dt=2026-06-21/000000000001-000000000044.{made.extension}"
-    written = await made.write(key, lines)
+    written = await made.write(key, Envelopes(lines, 44))
     assert read() == {key: expected(kind, lines)}
     assert written.place.endswith(key)
     assert written.size_bytes > 0
@@ -63,8 +68,8 @@ async def test_what_is_written_is_there_whole(destination: tuple[Destination, Re
 async def test_the_same_key_twice_is_one_object(destination: tuple[Destination, Read], kind: dict[str, str]) -> None:
     made, read = destination
     key = f"orders/000000000001-000000000010.{made.extension}"
-    first = await made.write(key, parts(1, 10))
-    again = await made.write(key, parts(1, 3, 7))
+    first = await made.write(key, content(1, 10))
+    again = await made.write(key, content(1, 3, 7))
     assert read() == {key: expected(kind, parts(1, 10))}
     assert first == again
 
@@ -74,8 +79,8 @@ async def test_how_lines_are_spread_over_parts_does_not_show(
 ) -> None:
     made, read = destination
     one, other = f"one/000000000001-000000000009.{made.extension}", f"other/000000000001-000000000009.{made.extension}"
-    await made.write(one, parts(1, 9))
-    await made.write(other, parts(1, 1, 1, 5, 2))
+    await made.write(one, content(1, 9))
+    await made.write(other, content(1, 1, 1, 5, 2))
     found = read()
     assert found[one] == found[other]
 
@@ -83,12 +88,12 @@ async def test_how_lines_are_spread_over_parts_does_not_show(
 async def test_different_keys_are_different_objects(destination: tuple[Destination, Read]) -> None:
     made, read = destination
     for first in (1, 11, 21):
-        await made.write(f"orders/{first:012d}-{first + 9:012d}.{made.extension}", parts(first, 10))
+        await made.write(f"orders/{first:012d}-{first + 9:012d}.{made.extension}", content(first, 10))
     assert len(read()) == 3
 
 
 async def test_closing_leaves_the_objects(destination: tuple[Destination, Read]) -> None:
     made, read = destination
-    await made.write(f"orders/000000000001-000000000001.{made.extension}", parts(1, 1))
+    await made.write(f"orders/000000000001-000000000001.{made.extension}", content(1, 1))
     await made.close()
     assert len(read()) == 1

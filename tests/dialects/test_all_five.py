@@ -106,6 +106,55 @@ def test_one_pipeline_is_driven_through_all_five(appliance: Appliance) -> None:
     assert (gone.status, gone.json["error"]["code"]) == (404, "NOT_FOUND")
 
 
+def test_a_query_made_in_one_api_is_mended_in_another_and_what_died_lands_by_a_replay(appliance: Appliance) -> None:
+    """`create {sql}` in S2; fed in S3; the dead seen beside it; mended in S1; replayed; followed in S4 and S1."""
+    cast = "SELECT payload->>'id' AS id, CAST(payload->>'total' AS DOUBLE) AS total FROM events"
+    body = {"operation": "create", "parameters": {"name": "Mended Ways", "sql": cast, "batch_size": 100}}
+    made = good(appliance.ask("POST", "/pipeline", body))["data"]
+    pipe = good(appliance.ask("GET", f"/v1/pipes/{made['id']}"))["pipe"]
+    records = [{"id": n, "total": "many" if n % 50 == 7 else n / 2} for n in range(200)]
+    accepted = good(appliance.ask("POST", f"/v1/ingest/{pipe['pipe_id']}", records), 202)
+    assert accepted["records_count"] == 200
+    appliance.until(lambda _: appliance.pipeline("mended-ways")["pending"] == 0)
+
+    ledger = appliance.pipeline("mended-ways")["destinations"][0]["ledger"]
+    assert (ledger["accepted"], ledger["delivered"], ledger["dead"], ledger["closes"]) == (200, 196, 4, True)
+    letters = good(appliance.ask("GET", "/_local/dead?pipeline=mended-ways"))["data"]
+    assert len({one["event_id"] for one in letters}) == 4
+    assert all("'many'" in one["error"] for one in letters)
+
+    seen = good(appliance.ask("GET", "/api/v1/pipelines/mended-ways"))["data"]
+    (transform,) = seen["transforms"]
+    seen["transforms"] = [{**transform, "query": transform["query"].replace("CAST", "TRY_CAST")}]
+    good(appliance.ask("PUT", "/api/v1/pipelines/mended-ways", seen))
+    described = {"operation": "pipeline", "parameters": {"pipeline": "Mended Ways"}}
+    assert "TRY_CAST" in good(appliance.ask("POST", "/pipeline", described))["data"]["transforms"][0]["query"]
+
+    good(appliance.ask("POST", "/_local/dead/replay", {"pipeline": "mended-ways", "all": True}), 202)
+    (replay,) = [
+        one
+        for one in good(appliance.ask("GET", f"/api/pipelines/{pipe['pipe_id']}/runs"))
+        if one["triggered_by"] == "replay"
+    ]
+    until(appliance, f"/api/pipelines/runs/{replay['id']}", "success")
+    told = good(appliance.ask("GET", f"/api/v1/pipelines/mended-ways/runs/{replay['id']}"))["data"]
+    assert (told["trigger"], told["rows_loaded"], told["error"]) == ("replay", 4, None)
+    found = appliance.ask("GET", f"/api/pipelines/runs/{replay['id']}/download")
+    assert [json.loads(line) for line in found.body.splitlines()] == [
+        {"id": str(n), "total": None} for n in (7, 57, 107, 157)
+    ]
+
+    landed = [
+        json.loads(line)
+        for path in (appliance.data / "out" / "mended-ways").rglob("*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    assert sorted(int(row["id"]) for row in landed) == list(range(200)), "each once"
+    ledger = appliance.pipeline("mended-ways")["destinations"][0]["ledger"]
+    assert (ledger["accepted"], ledger["delivered"], ledger["dead"], ledger["closes"]) == (200, 200, 0, True)
+    assert good(appliance.ask("GET", "/_local/dead?pipeline=mended-ways"))["data"] == []
+
+
 def test_any_key_works_on_any_api_whatever_its_prefix(appliance: Appliance) -> None:
     asked = ("/v1/pipelines", "/api/v1/pipelines", "/v1/pipes", "/api/pipelines", "/_local/pipelines", "/webhooks")
     for prefix in ("ck_live_", "bp_v1_", "df_key_"):

@@ -151,10 +151,17 @@ def test_every_dialect_has_a_page_with_an_example_and_what_was_decided() -> None
 
 
 def test_the_configuration_that_is_shown_is_good(tmp_path: Path) -> None:
-    pipelines, settings = blocks("yaml")
     (tmp_path / "pipelines").mkdir()
-    (tmp_path / "pipelines" / "orders.yaml").write_text(pipelines)
-    (tmp_path / "conduit-local.yaml").write_text(settings)
+    names = []
+    for text in blocks("yaml"):
+        names.append(text.split("\n", 1)[0].removeprefix("# ").partition(":")[0])
+        (tmp_path / names[-1]).write_text(text)
+    assert sorted(names) == [
+        "conduit-local.yaml",
+        "pipelines/inbox.yaml",
+        "pipelines/orders.yaml",
+        "pipelines/quakes.yaml",
+    ]
     checked = subprocess.run(
         [sys.executable, "-m", "conduit_local", "check", str(tmp_path)], capture_output=True, text=True, check=False
     )

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from conduit_local.core.errors import Conflict, NotAccepting
+from conduit_local.core.log import Receipt
 from conduit_local.core.pipeline import State
-from conduit_local.core.ports import Receipt
 from conduit_local.core.run import RunState
 from conduit_local.engine.clock import SteeredClock
 from conduit_local.engine.engine import Engine, EngineSettings

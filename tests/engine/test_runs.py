@@ -3,12 +3,12 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from conduit_local.core.batch import Written
+from conduit_local.core.content import Content
 from conduit_local.core.errors import NotStoppable, PipelineNotFound, RunEnded, RunNotFound, StoreUnavailable
 from conduit_local.core.ids import run_uuid
 from conduit_local.core.kinds import patched_spec
@@ -46,11 +46,11 @@ class Gated:
     def partition(self, received_at_us: int) -> str:
         return self._real.partition(received_at_us)
 
-    async def write(self, key: str, parts: Sequence[bytes]) -> Written:
+    async def write(self, key: str, content: Content) -> Written:
         self._gate.waiting += 1
         await self._gate.open.wait()
         self._gate.waiting -= 1
-        return await self._real.write(key, parts)
+        return await self._real.write(key, content)
 
     async def read(self, key: str) -> ObjectContent | None:
         return await self._real.read(key)
@@ -80,7 +80,7 @@ async def ended(engine: Engine, run: Run) -> Run:
     """Wait until no run of the pipeline waits or is under way; the run as it then is kept."""
     live = engine.topology.by_number(run.pipeline)
     assert live is not None
-    await until(lambda: not live.waiting and not live.runs, within_s=60)
+    await until(lambda: not live.asked_for(), within_s=60)
     return (await engine.runs.find(run.id))[0]
 
 
@@ -157,10 +157,14 @@ async def test_a_dry_run_reads_and_tells_and_moves_nothing(tmp_path: Path) -> No
         before = objects_below(tmp_path / "out")
         for options, rows in ((RunOptions(dry_run=True), 5), (RunOptions(dry_run=True, full_refresh=True), 30)):
             done = await ended(engine, await engine.runs.request("orders", options))
-            assert (done.state, done.rows, done.batches) == (RunState.SUCCESS, 0, 0)
+            assert (done.state, done.events, done.rows, done.batches) == (RunState.SUCCESS, rows, rows, 0)
             assert done.options == options
             lines = [line.message for line in await engine.queries.run_lines(done, 10)]
-            assert lines == ["started: manual", f"dry run: {rows} rows would go to files; a sample of {rows} was read"]
+            assert lines == [
+                "started: manual",
+                f"{rows} events are on the log, to be delivered; {rows} of them are sampled",
+                f"dry run: the sample's {rows} rows would go to files",
+            ]
         assert ledgers(engine, "orders") == {"files": (30, 25, 5)}
         assert objects_below(tmp_path / "out") == before
 
@@ -170,10 +174,10 @@ async def test_a_dry_run_of_nothing_says_so(tmp_path: Path) -> None:
         await engine.manage.create(spec())
         done = await ended(engine, await engine.runs.request("orders", RunOptions(dry_run=True, full_refresh=True)))
         assert (done.state, done.through_seq) == (RunState.SUCCESS, 0)
-        assert "0 rows would go" in (await engine.queries.run_lines(done, 10))[-1].message
+        assert "sample's 0 rows would go" in (await engine.queries.run_lines(done, 10))[-1].message
 
 
-async def test_variables_are_named_and_their_values_are_written_down_nowhere(tmp_path: Path) -> None:
+async def test_variables_are_named_and_their_values_are_written_down_nowhere_in_clear(tmp_path: Path) -> None:
     async with engine_at(tmp_path) as engine:
         await engine.manage.create(spec())
         options = RunOptions(variables={"B": "hidden", "A": "x"})
@@ -181,7 +185,8 @@ async def test_variables_are_named_and_their_values_are_written_down_nowhere(tmp
         lines = [line.message for line in await engine.queries.run_lines(done, 10)]
         assert any("A, B" in line for line in lines)
         assert not any("hidden" in line for line in lines)
-        assert done.options.variables == {"A": "", "B": ""}
+        assert sorted(done.options.variables) == ["A", "B"]
+        assert all(value.startswith("sealed:") for value in done.options.variables.values())
     assert not [name for name, content in objects_below(tmp_path).items() if b"hidden" in content]
 
 

@@ -1,12 +1,12 @@
 """Destinations and stores that fail: nothing is lost, nothing is doubled, and it goes on by itself."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from conduit_local.core.batch import Written
+from conduit_local.core.content import Content
 from conduit_local.core.errors import DestinationUnavailable, StoreUnavailable
 from conduit_local.core.pipeline import Health, State
 from conduit_local.core.ports import Destination, ObjectContent
@@ -34,19 +34,19 @@ class Flaky:
     def partition(self, received_at_us: int) -> str:
         return self._real.partition(received_at_us)
 
-    async def write(self, key: str, parts: Sequence[bytes]) -> Written:
+    async def write(self, key: str, content: Content) -> Written:
         step = self._plan.pop(0) if self._plan else "good"
         match step:
             case "before":
                 raise DestinationUnavailable("no answer")
             case "after":
-                await self._real.write(key, parts)
+                await self._real.write(key, content)
                 raise DestinationUnavailable("the answer was lost")
             case "blocked":
                 raise DestinationUnavailable("no permission", needs_person=True)
             case "bug":
                 raise ZeroDivisionError("a bug")
-        return await self._real.write(key, parts)
+        return await self._real.write(key, content)
 
     async def read(self, key: str) -> ObjectContent | None:
         return await self._real.read(key)

@@ -30,7 +30,7 @@ def made(kind: type[ConduitError]) -> ConduitError:
     if issubclass(kind, RateLimited):
         return kind(MESSAGE, retry_after_s=7, limit=10, reset_at_s=9)
     if issubclass(kind, Unavailable):
-        return kind(MESSAGE, retry_after_s=7) if kind is not errors.DestinationUnavailable else kind(MESSAGE)
+        return kind(MESSAGE, retry_after_s=7)
     if issubclass(kind, Invalid):
         return kind(MESSAGE, problems=[Problem(path=("a", 0), message="wrong")])
     return kind(MESSAGE)
@@ -61,6 +61,7 @@ S0_CODES = {
         "origin_not_found",
         "domain_not_found",
         "output_not_found",
+        "dead_letter_not_found",
     },
     405: {"method_not_allowed"},
     408: {"request_timeout"},
@@ -71,6 +72,7 @@ S0_CODES = {
         "key_in_use",
         "run_ended",
         "run_not_cancellable",
+        "dead_letter_in_hand",
     },
     412: {"precondition_failed"},
     413: {"payload_too_large", "batch_too_large"},

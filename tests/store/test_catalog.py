@@ -33,7 +33,7 @@ def batch(of: Pipeline, first: int, last: int, route: str = "files", run: int = 
 
 def end(of: Batch, size: int = 10) -> BatchEnd:
     line = RunLine(at_us=AT_US, level="INFO", message=f"{of.count} rows")
-    return BatchEnd(batch=of, written=Written("/out/x", size), at_us=AT_US, line=line)
+    return BatchEnd(batch=of, written=Written("/out/x", size), rows=of.count, at_us=AT_US, line=line)
 
 
 async def only_route(store: Store) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conduit_local.core.errors import IdempotencyMismatch, StoreUnavailable
 from conduit_local.core.event import EventFilter, NewEvents, fingerprint_of
-from conduit_local.core.ports import Keyed
+from conduit_local.core.log import Keyed
 from conduit_local.engine.clock import SteeredClock
 from conduit_local.store.append import MAX_GROUP_EVENTS
 from conduit_local.store.chunks import MAX_CHUNK_EVENTS

@@ -148,3 +148,22 @@ async def test_a_database_of_version_1_opens_with_all_that_it_held(tmp_path: Pat
         newest = await engine.queries.runs(None, before=None, limit=1)
         assert newest[0][0].number > max(run.number for run, _ in runs), "run numbers go on where they ended"
     assert {"paused"} == {path.split("/")[0] for path in objects_below(tmp_path / "out")}
+
+
+async def test_a_database_of_version_2_opens_with_all_that_it_held_and_its_open_batch_lands(tmp_path: Path) -> None:
+    db = open_raw(tmp_path / "conduit.db")
+    db.executescript((Path(__file__).parent / "old" / "version_2.sql").read_text())
+    db.execute("PRAGMA user_version = 2")
+    db.close()
+    async with engine_at(tmp_path) as engine:
+        await until_delivered(engine, "stuck")
+        assert ledgers(engine, "orders") == {"files": (25, 25, 0)}
+        assert ledgers(engine, "collects") == {"files": (5, 5, 0)}
+        assert ledgers(engine, "stuck") == {"files": (10, 10, 0)}
+        runs = [run for run, pipeline in await engine.queries.runs("orders", before=None, limit=100)]
+        assert [(run.events, run.rows, run.stage) for run in runs] == [
+            (5, 5, "load"),
+            (10, 10, "load"),
+            (10, 10, "load"),
+        ]
+    assert list(objects_below(tmp_path / "out")) == ["stuck/000000000001-000000000010.jsonl"]

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conduit_local.core.errors import IdempotencyMismatch, StoreUnavailable
+from conduit_local.core.errors import IdempotencyMismatch, NameTaken, StoreUnavailable
 from conduit_local.core.event import fingerprint_of
+from conduit_local.core.log import Keyed
 from conduit_local.core.pipeline import State
-from conduit_local.core.ports import Keyed
 from conduit_local.core.secrets import Secret
 from conduit_local.core.webhook import NoticeKind, Telling, TellingState, Webhook, body_of, new_signing_secret
 from conduit_local.engine.clock import SteeredClock
 from conduit_local.store.store import Store
 from conduit_local.store.webhooks import _SLICE
-from tests.making import add, numbered, store_at
+from tests.making import add, numbered, spec, store_at
 
 SECRET = new_signing_secret(bytes(range(24)))
 FAR_US = 1 << 60
@@ -75,6 +75,25 @@ async def test_appends_at_once_are_one_telling(tmp_path: Path) -> None:
         await asyncio.gather(*(store.log.append(pipeline, numbered(n, 1), None) for n in range(500)))
         assert ranges(await tellings(store)) == [(1, 500, 500)]
         assert store.writer.groups - groups <= 5
+
+
+async def test_a_change_and_what_is_told_of_it_are_one_commit(tmp_path: Path) -> None:
+    async with store_with(tmp_path, webhook("a", NoticeKind.TRANSFORMED)) as store:
+        first, second = await add(store, "first"), await add(store, "second")
+        renamed = replace(second, spec=spec("first"))
+        with pytest.raises(NameTaken):
+            await store.catalog.change_pipeline(renamed, [], 0, tells=NoticeKind.TRANSFORMED)
+        assert await tellings(store) == []
+        changed = replace(first, updated_at_us=7_000_000, revision=first.revision + 1)
+        await store.catalog.change_pipeline(changed, [], 0)
+        assert await tellings(store) == []
+        await store.catalog.change_pipeline(changed, [], 0, tells=NoticeKind.TRANSFORMED)
+        (told,) = await tellings(store)
+        assert (told.notice.kind, told.notice.pipeline_name, told.notice.at_us) == (
+            NoticeKind.TRANSFORMED,
+            "first",
+            7_000_000,
+        )
 
 
 async def test_what_waits_takes_the_next_in_and_what_was_attempted_stays_as_it_was(tmp_path: Path) -> None:

@@ -6,13 +6,39 @@ from pathlib import Path
 
 import pytest
 
-from conduit_local.store import batches, ends, idempotency, log, pipelines, received, runs, webhooks
+from conduit_local.store import (
+    along,
+    batches,
+    dead,
+    ends,
+    idempotency,
+    log,
+    pipelines,
+    received,
+    runs,
+    secrets,
+    trimming,
+    webhooks,
+)
 from tests.making import store_at
 
-GROWING = ("chunks", "idempotency", "batches", "runs", "run_lines", "tellings")
+GROWING = ("chunks", "idempotency", "batches", "runs", "run_lines", "tellings", "dead_letters")
 HOT = {
     f"{module.__name__.rsplit('.', 1)[-1]}.{name}": statement
-    for module in (log, ends, received, runs, batches, pipelines, idempotency, webhooks)
+    for module in (
+        along,
+        batches,
+        dead,
+        ends,
+        idempotency,
+        log,
+        pipelines,
+        received,
+        runs,
+        secrets,
+        trimming,
+        webhooks,
+    )
     for name, statement in vars(module).items()
     if isinstance(statement, str) and re.match(r"\s*(SELECT|UPDATE|DELETE)\b", statement)
 }

@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from conduit_local.client.errors import Refusal
@@ -20,6 +21,7 @@ def pipeline(name: str, **changes: Any) -> dict[str, Any]:
         "title": None,
         "state": "active",
         "schedule": None,
+        "timezone": "UTC",
         "next_run_at": None,
         "health": "ok",
         "message": None,
@@ -38,6 +40,7 @@ def pipeline(name: str, **changes: Any) -> dict[str, Any]:
         "batch": {"max_events": 5_000, "max_bytes": 8_388_608, "max_age": 5.0},
         "runs": [],
         "runs_waiting": 0,
+        "sources": [],
         "destinations": [
             {
                 "name": "files",
@@ -53,6 +56,7 @@ def pipeline(name: str, **changes: Any) -> dict[str, Any]:
                 "message": None,
                 "attempt": 0,
                 "retry_s": None,
+                "transforming": False,
                 "retiring": False,
                 "paused": False,
                 "errors_per_minute": 0,
@@ -120,6 +124,7 @@ def snapshot(pipelines: list[dict[str, Any]] | None = None) -> dict[str, Any]:
             "dead": 0,
         },
         "ledger_closes": True,
+        "alarms": [],
         "log_number": 4,
         "pipelines": shown,
         "departing": [],
@@ -143,26 +148,62 @@ EVENTS = [
     }
     for n in range(5)
 ]
-RUNS = [
+RUNS: list[dict[str, Any]] = [
     {
         "id": f"run_0000000{n}",
         "pipeline_id": "pl_orders",
         "pipeline": "archive" if n == 3 else "orders",
         "trigger": "manual" if n == 2 else "stream",
         "state": "running" if n == 3 else "success",
+        "stage": "load",
         "destination": "files",
         "created_at": f"2026-06-21T14:01:0{n}.000Z",
         "started_at": f"2026-06-21T14:01:0{n}.000Z",
         "finished_at": None if n == 3 else f"2026-06-21T14:01:0{n}.041Z",
         "duration_ms": None if n == 3 else 41,
+        "extracted": 0,
+        "events": 0 if n == 3 else 5_007,
         "rows": 0 if n == 3 else 5_000,
+        "filtered": 0,
+        "dead": 7 if n == 2 else 0,
         "size_bytes": 0 if n == 3 else 1_234_567,
         "batches": 0 if n == 3 else 1,
         "attempts": 4 if n == 3 else 1,
         "object_key": f"orders/dt=2026-06-21/00000090{n}001-00000091{n}000.jsonl.zst",
         "error": "write /mnt/x: Input/output error" if n == 3 else None,
+        "full_refresh": False,
+        "dry_run": False,
+        "variables": [],
     }
     for n in (4, 3, 2, 1)
+]
+
+
+def segment(hours_ago: float, minutes: float, state: str = "success", dead: int = 0) -> dict[str, Any]:
+    """A run of the timeline."""
+    now = datetime.fromisoformat(NOW)
+    began = now - timedelta(hours=hours_ago)
+    return {
+        "id": "run_00000001",
+        "trigger": "schedule",
+        "state": state,
+        "started_at": began.isoformat(),
+        "finished_at": None if state == "running" else (began + timedelta(minutes=minutes)).isoformat(),
+        "runs": 1,
+        "rows": 5_000,
+        "dead": dead,
+    }
+
+
+SEGMENTS = [
+    segment(23, 40),
+    segment(20, 30, dead=7),
+    segment(17, 90),
+    segment(12, 20, "failed"),
+    segment(9, 180),
+    segment(5, 30, "cancelled"),
+    segment(3, 60),
+    segment(0.5, 0, "running"),
 ]
 
 
@@ -183,6 +224,10 @@ class StillClient:
 
     def runs(self, **query: Any) -> dict[str, Any]:
         return {"data": RUNS[: query.get("limit", 50)], "has_more": False, "next_cursor": None}
+
+    def timeline(self, *, pipeline: str) -> dict[str, Any]:
+        of = {"pipeline_id": pipeline, "pipeline": "orders", "has_more": False, "segments": SEGMENTS}
+        return {"since": "2026-06-20T14:02:07.000Z", "until": NOW, "data": [of]}
 
     def run(self, run_id: str) -> dict[str, Any]:
         found = next(one for one in RUNS if one["id"] == run_id)

@@ -4,16 +4,14 @@ S0's words for errors: `{"error": {"code", "message"}}`, codes that never change
 Source: S0.2, S0.4, S0.9, S0.10.
 """
 
-from collections.abc import Sequence
-
 from aiohttp import web
 
 from conduit_local.core import errors
 from conduit_local.core.errors import ConduitError
 from conduit_local.http.answers import json_answer
-from conduit_local.http.wording import UNEXPECTED, headers_of, status_of
+from conduit_local.http.wording import Codes, headers_of, said_of
 
-_CODES: Sequence[tuple[type[ConduitError], str]] = (
+_CODES: Codes = (
     (errors.InvalidJson, "invalid_json"),
     (errors.Invalid, "invalid_request"),
     (errors.TooManyRecords, "batch_too_large"),
@@ -28,11 +26,7 @@ _CODES: Sequence[tuple[type[ConduitError], str]] = (
 
 def words(error: ConduitError) -> web.Response:
     """The answer to a request that ended in `error`."""
-    status = status_of(error)
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), error.code)
-    message = error.message
-    if status == 500:
-        code, message = "internal_error", UNEXPECTED
-    elif isinstance(error, errors.BodyTooLarge):
+    status, code, message = said_of(error, _CODES)
+    if isinstance(error, errors.BodyTooLarge):
         message = f"payload exceeds the 256KB limit: {message}"
     return json_answer({"error": {"code": code, "message": message}}, status, headers_of(error))

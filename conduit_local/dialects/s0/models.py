@@ -51,10 +51,12 @@ class ListedEvent(_Body):
     pipeline_id: str
     event_type: str
     received_at: Time
+    payload: dict[str, Any] = Field(default_factory=dict)
+    """With `include=payload` only (ours)."""
 
 
 class EventList(_Body):
-    """A page of events, the newest first."""
+    """A page of events, the newest first; the oldest first with `order=oldest` (ours)."""
 
     data: list[ListedEvent]
     has_more: bool

@@ -5,12 +5,13 @@ from aiohttp import web
 from conduit_local.core.keys import Scope
 from conduit_local.core.kinds import parse_spec, patched_spec
 from conduit_local.core.pipeline import Pipeline
+from conduit_local.core.problems import Problem, refusal
 from conduit_local.dialects.s0 import models, wire
 from conduit_local.dialects.s0.errors import words
 from conduit_local.engine.engine import Engine
 from conduit_local.http.answers import json_answer, receipt_answer
 from conduit_local.http.call import Call
-from conduit_local.http.router import Api, Doc, Param, Route
+from conduit_local.http.router import IF_MATCH, Api, Doc, Param, Route
 
 _JSON = ("application/json",)
 
@@ -32,11 +33,18 @@ class Events:
         return receipt_answer(wire.encode_receipt(receipt, self._engine.log.tag), replayed=receipt.replayed)
 
     async def list_events(self, call: Call) -> web.Response:
-        """`GET /v1/events`: newest first, 1 to 100 a page. Source: S0.6."""
+        """`GET /v1/events`: newest first, 1 to 100 a page; `order` and `include` are ours. Source: S0.6."""
         limit = call.number("limit", 50, 1, 100)
+        with_payload = _is_given(call, "include", "payload")
+        ref = call.text("pipeline_id")
+        if _is_given(call, "order", "oldest"):
+            if ref is None:
+                raise refusal([Problem(path=("pipeline_id",), message="is required for order=oldest")])
+            oldest = await self._engine.queries.oldest(ref, wire.decode_after(call.text("cursor")), limit)
+            return json_answer(wire.encode_oldest(oldest, with_payload=with_payload))
         before = wire.decode_cursor(call.text("cursor"))
-        page, pipelines = await self._engine.queries.events(call.text("pipeline_id"), before, limit)
-        return json_answer(wire.encode_events(page, pipelines))
+        page, pipelines = await self._engine.queries.events(ref, before, limit)
+        return json_answer(wire.encode_events(page, pipelines, with_payload=with_payload))
 
     async def get_event(self, call: Call) -> web.Response:
         """`GET /v1/events/{event_id}`: with payload and deliveries. Source: S0.6 (ours)."""
@@ -70,7 +78,7 @@ class Pipelines:
 
     async def patch_pipeline(self, call: Call) -> web.Response:
         """`PATCH /v1/pipelines/{id}`: name, batch size, status. Source: S0.9."""
-        changes, status = wire.decode_change(await call.body(wire.MAX_BODY_BYTES))
+        changes, state = wire.decode_change(await call.body(wire.MAX_BODY_BYTES))
         engine, ref = self._engine, call.params["id"]
         pipeline = engine.topology.find(ref).pipeline
         pipeline.require_match(call.if_match())
@@ -78,19 +86,22 @@ class Pipelines:
             pipeline = await engine.manage.change(
                 ref, lambda spec: patched_spec(spec, changes, engine.spec_model), expects=call.if_match()
             )
-        match status:
-            case "active":
-                pipeline = await engine.manage.resume(pipeline.id)
-            case "paused":
-                pipeline = await engine.manage.pause(pipeline.id)
-            case "draining":
-                pipeline = await engine.manage.drain(pipeline.id)
+        if state is not None:
+            pipeline = await engine.manage.enter(pipeline.id, state)
         return _answer(pipeline)
 
     async def delete_pipeline(self, call: Call) -> web.Response:
         """`DELETE /v1/pipelines/{id}`: accepted events are still delivered, no new ones are taken. Source: S0.8."""
         pipeline = await self._engine.manage.delete(call.params["id"])
         return json_answer({"id": pipeline.id, "deleted": True})
+
+
+def _is_given(call: Call, name: str, only: str) -> bool:
+    """Whether an option is there, which has one value. Raises: InvalidRequest."""
+    text = call.text(name)
+    if text not in {None, only}:
+        raise refusal([Problem(path=(name,), message=f"must be {only}, or left out")])
+    return text is not None
 
 
 def _answer(pipeline: Pipeline, status: int = 200) -> web.Response:
@@ -108,8 +119,15 @@ _LIMIT = Param(
     name="limit", schema={"type": "integer", "minimum": 1, "maximum": 100, "default": 50}, about="How many a page."
 )
 _CURSOR = Param(name="cursor", about="The `next_cursor` of the page before.")
-_IF_MATCH = Param(name="If-Match", about="The `ETag` of the version that is meant; 412 where it is another by now.")
 _KEY = Param(name="Idempotency-Key", about="The same as `idempotency_key` in the body.")
+_ORDER = Param(
+    name="order",
+    schema={"type": "string", "enum": ["oldest"]},
+    about="`oldest`: of one pipeline, the oldest first (ours); its `next_cursor` is where to go on later, too.",
+)
+_INCLUDE = Param(
+    name="include", schema={"type": "string", "enum": ["payload"]}, about="`payload`: with payloads (ours)."
+)
 STATUSES = (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503)
 
 
@@ -151,7 +169,7 @@ def _event_routes(events: Events) -> tuple[Route, ...]:
             doc=Doc(
                 summary="List events",
                 source="S0.6",
-                query=(Param(name="pipeline_id", about="Of one pipeline only."), _LIMIT, _CURSOR),
+                query=(Param(name="pipeline_id", about="Of one pipeline only."), _LIMIT, _CURSOR, _ORDER, _INCLUDE),
                 answers={200: models.EventList},
             ),
         ),
@@ -213,7 +231,7 @@ def _pipeline_routes(pipelines: Pipelines) -> tuple[Route, ...]:
                 summary="Change a pipeline",
                 source="S0.9",
                 path=_REF,
-                headers=(_IF_MATCH,),
+                headers=(IF_MATCH,),
                 body=models.PipelineChange,
                 example={"status": "paused"},
                 answers={200: models.PipelineShown},

@@ -13,12 +13,12 @@ import msgspec
 from conduit_local.core.errors import InvalidRequest
 from conduit_local.core.event import EventPage, NewEvent, NewEvents, one_event
 from conduit_local.core.ids import event_id
+from conduit_local.core.log import Receipt
 from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
-from conduit_local.core.ports import Receipt
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.core.spec import MAX_BATCH_EVENTS
 from conduit_local.core.times import rfc3339
-from conduit_local.engine.queries import EventDetail
+from conduit_local.engine.queries import EventDetail, OldestPage
 from conduit_local.http.decode import decode, decode_object
 
 MAX_BODY_BYTES = 1_048_576
@@ -26,6 +26,7 @@ MAX_BODY_BYTES = 1_048_576
 
 _STATUS = {State.ACTIVE: "active", State.PAUSED: "paused", State.DRAINING: "draining", State.STOPPED: "paused"}
 _CURSOR = re.compile(r"ev_cursor_([0-9a-f]{1,16})_([0-9a-f]{1,16})")
+_AFTER = re.compile(r"ev_after_([0-9a-f]{1,16})")
 _PIPELINE_CURSOR = re.compile(r"pl_cursor_([0-9a-f]{1,16})")
 
 
@@ -59,8 +60,39 @@ def encode_receipt(receipt: Receipt, tag: str) -> bytes:
     ).encode()
 
 
-def encode_events(page: EventPage, pipelines: Mapping[PipelineNumber, Pipeline]) -> dict[str, object]:
-    """A page of events (S0.6)."""
+def decode_after(text: str | None) -> int:
+    """The last `seq` of the page before, in a list that begins with the oldest (ours). Raises: InvalidRequest."""
+    found = _AFTER.fullmatch(text) if text is not None else None
+    if text is not None and (found is None or int(found[1], 16) >= 1 << 63):
+        raise _invalid("cursor", "is not a next_cursor of this list")
+    return int(found[1], 16) if found is not None else 0
+
+
+def encode_oldest(page: OldestPage, *, with_payload: bool) -> dict[str, object]:
+    """
+    A page of one pipeline's events, the oldest first (ours). `next_cursor` is there at the end of the list, too: what
+    comes later is found behind it.
+    """
+    return {
+        "data": [
+            {
+                "event_id": str(event.id),
+                "pipeline_id": page.pipeline.id,
+                "event_type": event.event_type,
+                "received_at": rfc3339(event.received_at_us),
+                **({"payload": msgspec.Raw(event.payload)} if with_payload else {}),
+            }
+            for event in page.events
+        ],
+        "has_more": page.more,
+        "next_cursor": f"ev_after_{page.through_seq:x}",
+    }
+
+
+def encode_events(
+    page: EventPage, pipelines: Mapping[PipelineNumber, Pipeline], *, with_payload: bool = False
+) -> dict[str, object]:
+    """A page of events (S0.6); payloads are ours."""
     return {
         "data": [
             {
@@ -68,6 +100,7 @@ def encode_events(page: EventPage, pipelines: Mapping[PipelineNumber, Pipeline])
                 "pipeline_id": pipelines[PipelineNumber(event.id.pipeline)].id,
                 "event_type": event.event_type,
                 "received_at": rfc3339(event.received_at_us),
+                **({"payload": msgspec.Raw(event.payload)} if with_payload else {}),
             }
             for event in page.events
         ],
@@ -160,9 +193,9 @@ def decode_configuration(body: bytes) -> dict[str, Any]:
     return document
 
 
-def decode_change(body: bytes) -> tuple[dict[str, Any], str | None]:
+def decode_change(body: bytes) -> tuple[dict[str, Any], State | None]:
     """
-    The body of `PATCH /v1/pipelines/{id}`: what changes in the configuration, and the status wanted (S0.9).
+    The body of `PATCH /v1/pipelines/{id}`: what changes in the configuration, and the state wanted (S0.9).
 
     Raises: Invalid.
     """
@@ -177,7 +210,7 @@ def decode_change(body: bytes) -> tuple[dict[str, Any], str | None]:
         raise _invalid("status", "must be active, paused or draining")
     if "batch_size" in document:
         document["batch"] = {"max_events": _batch_size(document.pop("batch_size"))}
-    return document, status
+    return document, State(status) if status is not None else None
 
 
 def _batch_size(value: object) -> int:

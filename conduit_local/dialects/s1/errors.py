@@ -4,7 +4,7 @@ S1's words for errors: `{"error": {"code", "message", "details"}}`; `details` ha
 Source: S1.6.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -12,7 +12,7 @@ from aiohttp import web
 from conduit_local.core import errors
 from conduit_local.core.errors import ConduitError, Invalid, InvalidRequest
 from conduit_local.http.answers import json_answer
-from conduit_local.http.wording import UNEXPECTED, headers_of, status_of
+from conduit_local.http.wording import Codes, headers_of, said_of
 
 
 class InvalidYaml(Invalid):
@@ -27,7 +27,7 @@ class InvalidConfiguration(Invalid):
     code = "invalid_configuration"
 
 
-_CODES: Sequence[tuple[type[ConduitError], str]] = (
+_CODES: Codes = (
     (errors.KeysDiffer, "invalid_request"),
     (errors.TooLarge, "body_too_large"),
     (errors.UnsupportedMediaType, "unsupported_media_type"),
@@ -56,11 +56,10 @@ def configuration_checked() -> Iterator[None]:
 
 def words(error: ConduitError) -> web.Response:
     """The answer to a request that ended in `error`."""
-    status = 422 if isinstance(error, InvalidConfiguration) else status_of(error)
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), error.code)
-    said: dict[str, object] = {"code": code, "message": _cut(error.message)}
-    if status == 500:
-        said = {"code": "internal_error", "message": UNEXPECTED}
+    status, code, message = said_of(error, _CODES)
+    if isinstance(error, InvalidConfiguration):
+        status = 422
+    said: dict[str, object] = {"code": code, "message": _cut(message)}
     problems = error.problems[:_MOST_DETAILS] if isinstance(error, Invalid) else ()
     details = {_cut(".".join(map(str, one.path))): one.message for one in problems if one.path}
     if details:

@@ -11,6 +11,7 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples"
 Count = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["user-analytics"])]
 Cron = Annotated[str, Field(max_length=200, examples=["0 */6 * * *"])]
+Zone = Annotated[str, Field(examples=["UTC", "Europe/Berlin"])]
 Status = Literal["active", "paused", "error"]
 RunStatus = Literal["running", "success", "failed", "cancelled"]
 
@@ -60,13 +61,14 @@ class PipelineDetails(ListedPipeline):
     id: str
     title: str | None
     domain: str | None
-    timezone: Literal["UTC"]
+    timezone: Zone
     batch: BatchSpec
     retry: RetrySpec
     limits: LimitsSpec
     access: AccessSpec
     enrich: EnrichSpec
     idempotency: Literal["replay", "strict"]
+    variables: dict[str, str | None]
     extra: dict[str, Any] | str | None
     """What another API was given beyond this; a text where it is sealed under a key that is not here."""
 
@@ -100,18 +102,20 @@ class PipelineChange(_Body):
     transforms: list[Component] = []
     destinations: Annotated[list[Component], Field(min_length=1)] = [Component(type="files")]
     schedule: Cron | None = None
-    """Five fields, in UTC; null: it delivers as events come."""
+    """Five fields, in `timezone`; null: it delivers as events come."""
     status: Status | None = None
     """`paused` or `active` where it is to become that; `error`, as it may be shown, says nothing."""
     title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     domain: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    timezone: Literal["UTC"] = "UTC"
+    timezone: Zone = "UTC"
     batch: BatchSpec = BatchSpec()
     retry: RetrySpec = RetrySpec()
     limits: LimitsSpec = LimitsSpec()
     access: AccessSpec = AccessSpec()
     enrich: EnrichSpec = EnrichSpec()
     idempotency: Literal["replay", "strict"] = "replay"
+    variables: Annotated[dict[str, str | None], Field(max_length=100)] = {}
+    """What `${NAME}` stands for in sources and transforms; null: each run must say."""
     extra: dict[str, Any] | None = None
     id: str | None = None
     name: Name = ""
@@ -120,6 +124,8 @@ class PipelineChange(_Body):
     """As it is shown; passed over."""
     next_run_at: Any = None
     """As it is shown; passed over."""
+    tests: Any = None
+    """As in a pipeline file; passed over."""
 
 
 class PipelineToCreate(PipelineChange):
@@ -146,7 +152,9 @@ class Progress(_Body):
     """How far a run is."""
 
     stage: Literal["extract", "transform", "load"]
+    """`transform` while a batch is in the hands of the transforms; then `load` again, batch by batch."""
     rows_processed: Count
+    """While sources are read: what they brought. Then events that are through, at all destinations together."""
 
 
 class StartedRunDetails(_Body):
@@ -174,7 +182,7 @@ class RunDetails(StartedRunDetails):
     rows_loaded: Count
     error: str | None
     """What it failed with, or what its last attempt failed with so far."""
-    trigger: Literal["stream", "schedule", "manual", "drain"]
+    trigger: Literal["stream", "schedule", "manual", "drain", "replay"]
     dry_run: bool
     full_refresh: bool
 

@@ -13,8 +13,8 @@ from conduit_local.engine.topology import LivePipeline
 from conduit_local.http.answers import json_answer
 from conduit_local.http.call import Call
 from conduit_local.http.decode import decode_object, run_options
-from conduit_local.http.paging import Anchors
-from conduit_local.http.router import Api, Doc, Param, Route
+from conduit_local.http.paging import RunPages
+from conduit_local.http.router import IF_MATCH, Api, Doc, Param, Route
 
 _MOST_PAGES = 1_000_000_000
 
@@ -61,11 +61,9 @@ class Pipelines:
             pipeline = await manage.change(
                 live.pipeline.id, lambda spec: edited_spec(spec, lambda _old: document, model), expects=call.if_match()
             )
-        match wire.change_to(wanted, pipeline.state):
-            case State.ACTIVE:
-                await manage.resume(pipeline.id)
-            case State.PAUSED:
-                await manage.pause(pipeline.id)
+        state = wire.change_to(wanted, pipeline.state)
+        if state is not None:
+            await manage.enter(pipeline.id, state)
         return await self._answer(live)
 
     async def delete_pipeline(self, call: Call) -> web.Response:
@@ -85,30 +83,27 @@ class Runs:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._anchors = Anchors()
+        self._pages = RunPages(engine.queries)
 
     async def post_run(self, call: Call) -> web.Response:
         """`POST …/:name/runs`: 202 with a run that begins as soon as it may. Source: S1.3."""
-        pipeline = self._engine.topology.find(call.params["name"]).pipeline
-        body = await call.body(wire.MAX_BODY_BYTES)
-        if body:
-            call.require_type(wire.JSON)
-        run = await self._engine.runs.request(pipeline.id, run_options(decode_object(body) if body else {}))
-        return json_answer({"data": wire.encode_started(run, pipeline.name)}, 202)
+        live = self._engine.topology.find(call.params["name"])
+        body = await call.optional_body(wire.MAX_BODY_BYTES, wire.JSON)
+        options = run_options(decode_object(body) if body else {})
+        with configuration_checked():
+            run = await self._engine.runs.request(live.pipeline.id, options)
+        return json_answer({"data": wire.encode_started(run, live)}, 202)
 
     async def list_runs(self, call: Call) -> web.Response:
         """`GET …/:name/runs`: newest first; later pages go on from the first, whatever has come since. Source: S1.4."""
         page, per_page = _page(call)
-        status = call.text("status")
-        states = wire.decode_run_status(status)
-        queries = self._engine.queries
-        pipeline = self._engine.topology.find(call.params["name"]).pipeline
-        newest = [run.number for run, _ in await queries.runs(pipeline.id, before=None, limit=1)]
-        name = (str(call.principal.key_id), pipeline.id, status or "")
-        end = self._anchors.end(name, first=page == 1, newest=lambda: max(newest, default=0) + 1)
-        found = await queries.runs(pipeline.id, before=end, limit=per_page, offset=(page - 1) * per_page, states=states)
-        total = await queries.count_runs(pipeline.id, end, states)
-        data = [wire.encode_run(run, pipeline.name) for run, _ in found]
+        states = wire.decode_run_status(call.text("status"))
+        live = self._engine.topology.find(call.params["name"])
+        found, end = await self._pages.page(
+            call.principal, live.pipeline, states, limit=per_page, offset=(page - 1) * per_page
+        )
+        total = await self._engine.queries.count_runs(live.pipeline.id, end, states)
+        data = [wire.encode_run(run, live) for run in found]
         return json_answer(wire.encode_page(data, total, page, per_page))
 
     async def get_run(self, call: Call) -> web.Response:
@@ -117,7 +112,7 @@ class Runs:
         run, owner = await self._engine.runs.find(call.params["run_id"])
         if owner is not live:
             raise RunNotFound(f"the pipeline {live.pipeline.name!r} has no run {run.id}")
-        return json_answer({"data": wire.encode_run(run, live.pipeline.name)})
+        return json_answer({"data": wire.encode_run(run, live)})
 
 
 def _page(call: Call) -> tuple[int, int]:
@@ -151,7 +146,6 @@ _RUN_STATUS = Param(
     schema={"type": "string", "enum": ["running", "success", "failed", "cancelled"]},
     about="Those of this status only; what waits is `running`.",
 )
-_IF_MATCH = Param(name="If-Match", about="The `ETag` of the version that is meant; 412 where it is another by now.")
 _DEFINITION = {
     "version": "1.0",
     "schedule": "0 */6 * * *",
@@ -222,7 +216,7 @@ def _pipeline_routes(pipelines: Pipelines) -> tuple[Route, ...]:
                 about="Replaces the whole configuration; secrets that come back as `[redacted]`, or empty, stay.",
                 source="S1.2",
                 path=_NAME,
-                headers=(_IF_MATCH,),
+                headers=(IF_MATCH,),
                 body=models.PipelineChange,
                 example=_DEFINITION,
                 answers={200: models.PipelineShown},

@@ -11,10 +11,10 @@ from conduit_local.core.errors import InvalidRequest
 from conduit_local.core.kinds import document_of
 from conduit_local.core.pipeline import Health, Pipeline, State
 from conduit_local.core.problems import Problem, refusal
-from conduit_local.core.run import Run, RunState
+from conduit_local.core.run import Run, RunStage, RunState
 from conduit_local.core.times import rfc3339
 from conduit_local.dialects.s1.errors import InvalidYaml
-from conduit_local.engine.topology import LivePipeline
+from conduit_local.engine.topology import LivePipeline, LiveRoute
 from conduit_local.formats.yaml_text import YamlError, read_yaml
 from conduit_local.http.decode import decode_object
 
@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 1_048_576
 JSON = ("application/json",)
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 
-_NOT_CONFIGURED = ("status", "last_run", "next_run_at")
+_NOT_CONFIGURED = ("status", "last_run", "next_run_at", "tests")
 _ORDERS: Mapping[object, State | None] = {
     "active": State.ACTIVE,
     "paused": State.PAUSED,
@@ -47,7 +47,8 @@ def definition_of(document: Json) -> tuple[Json, State | None]:
     """
     A pipeline's configuration, and the state that is asked for with it.
 
-    What only answers have (`last_run`, `next_run_at`) may come back, and is passed over. Raises: InvalidRequest.
+    What only answers have (`last_run`, `next_run_at`) may come back, and what only files have (`tests`) may come with
+    them; both are passed over. Raises: InvalidRequest.
     """
     rest = {name: value for name, value in document.items() if name not in _NOT_CONFIGURED}
     status = document.get("status")
@@ -144,24 +145,24 @@ def decode_run_status(text: str | None) -> list[RunState]:
     return found
 
 
-def encode_started(run: Run, pipeline: str) -> Json:
+def encode_started(run: Run, live: LivePipeline) -> Json:
     """`{id, pipeline, status, started_at, progress}` (S1.3)."""
     return {
         "id": run.id,
-        "pipeline": pipeline,
+        "pipeline": live.pipeline.name,
         "status": _RUN_STATUS[run.state],
         "started_at": rfc3339(_started_us(run)),
-        "progress": {"stage": _stage(run), "rows_processed": run.rows},
+        "progress": _progress(run, live),
     }
 
 
-def encode_run(run: Run, pipeline: str) -> Json:
+def encode_run(run: Run, live: LivePipeline) -> Json:
     """The above, with what became of it (S1.4)."""
     return {
-        **encode_started(run, pipeline),
+        **encode_started(run, live),
         "finished_at": rfc3339(run.finished_at_us) if run.finished_at_us is not None else None,
         "duration_ms": _duration_ms(run),
-        "rows_loaded": run.rows,
+        "rows_loaded": _loaded(run),
         "error": run.error,
         "trigger": str(run.trigger),
         "dry_run": run.options.dry_run,
@@ -175,13 +176,30 @@ def _last_run(run: Run) -> Json:
         "status": _RUN_STATUS[run.state],
         "started_at": rfc3339(_started_us(run)),
         "duration_ms": _duration_ms(run),
-        "rows_loaded": run.rows,
+        "rows_loaded": _loaded(run),
     }
 
 
-def _stage(run: Run) -> str:
-    """A batch is read, transformed and loaded in one go; what is counted has been loaded."""
-    return "load" if run.rows or run.state.has_ended else "extract"
+def _progress(run: Run, live: LivePipeline) -> Json:
+    """`{stage, rows_processed}`: rows that sources brought; then events that are through, of all destinations."""
+    if run.state is RunState.PENDING:
+        return {"stage": str(RunStage.EXTRACT), "rows_processed": 0}
+    if run.stage is RunStage.EXTRACT:
+        return {"stage": str(run.stage), "rows_processed": run.extracted}
+    transforms = run.state is RunState.RUNNING and any(route.transforming for route in _routes_of(run, live))
+    return {"stage": str(RunStage.TRANSFORM if transforms else run.stage), "rows_processed": run.events}
+
+
+def _routes_of(run: Run, live: LivePipeline) -> list[LiveRoute]:
+    """The routes that deliver for a run just now."""
+    return [
+        route for route in live.routes.values() if route.open_batch is not None and route.open_batch.run == run.number
+    ]
+
+
+def _loaded(run: Run) -> int:
+    """Rows that landed; those of a dry run only would have."""
+    return 0 if run.options.dry_run else run.rows
 
 
 def _started_us(run: Run) -> int:

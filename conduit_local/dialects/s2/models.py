@@ -127,11 +127,11 @@ class Throughput(_Said):
     out_per_s: Annotated[float, Field(ge=0)]
     accepted: Count
     delivered: Count
-    """By the slowest destination."""
+    """By the slowest destination; what a transform left out, or what died, is off its hands and counts, too."""
 
 
 class Errors(_Said):
-    """Attempts to deliver that failed in the window."""
+    """Attempts to deliver that failed in the window, and events that died in it: each is a dead letter."""
 
     count: Count
     per_minute: Annotated[float, Field(ge=0)]
@@ -159,8 +159,8 @@ class Monitored(_Said):
 
     pipeline: PipelineNamed | None
     window_s: Annotated[int, Field(ge=1, le=600)]
-    measured_s: Count
-    """How much of the window the appliance has run."""
+    measured_s: Annotated[float, Field(ge=0)]
+    """How much of the window was measured: less where the pipeline or the appliance is younger."""
     throughput: Throughput
     errors: Errors
     latency: Latency

@@ -14,21 +14,22 @@ _RANKS = (50, 95, 99)
 def figures(engine: Engine, lives: Sequence[LivePipeline], window_s: int) -> dict[str, Any]:
     """Of these pipelines together, over the last `window_s` seconds."""
     since_us = engine.clock.steady_us() - window_s * SECOND_US
-    histories = [engine.rates.history(live, window_s) for live in lives]
-    measured_s = max(map(len, histories), default=0)
-    accepted = sum(sample.accepted for history in histories for sample in history)
-    delivered = sum(sample.delivered for history in histories for sample in history)
-    failures = sum(at_us >= since_us for live in lives for route in live.routes.values() for at_us in route.failures)
+    windows = [engine.rates.window(live, window_s) for live in lives]
+    measured_us = max((window.took_us for window in windows), default=0)
+    accepted = sum(window.accepted for window in windows)
+    delivered = sum(window.delivered for window in windows)
+    errors = sum(window.died for window in windows)
+    errors += sum(at_us >= since_us for live in lives for route in live.routes.values() for at_us in route.failures)
     return {
         "window_s": window_s,
-        "measured_s": measured_s,
+        "measured_s": round(measured_us / SECOND_US, 3),
         "throughput": {
-            "in_per_s": _rate(accepted, measured_s),
-            "out_per_s": _rate(delivered, measured_s),
+            "in_per_s": _rate(accepted, measured_us),
+            "out_per_s": _rate(delivered, measured_us),
             "accepted": accepted,
             "delivered": delivered,
         },
-        "errors": {"count": failures, "per_minute": _rate(failures * 60, window_s)},
+        "errors": {"count": errors, "per_minute": round(errors * 60 / window_s, 3)},
         "latency": {
             "accept_ms": _percentiles([live.accept_us.since(since_us) for live in lives]),
             "delivery_ms": _percentiles([live.deliver_us.since(since_us) for live in lives]),
@@ -37,8 +38,8 @@ def figures(engine: Engine, lives: Sequence[LivePipeline], window_s: int) -> dic
     }
 
 
-def _rate(count: int, seconds: int) -> float:
-    return round(count / seconds, 3) if seconds else 0.0
+def _rate(count: int, time_us: int) -> float:
+    return round(count * SECOND_US / time_us, 3) if time_us else 0.0
 
 
 def _percentiles(durations_us: Sequence[Sequence[int]]) -> dict[str, float | None]:

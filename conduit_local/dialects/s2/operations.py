@@ -13,10 +13,12 @@ from pydantic import BaseModel
 
 from conduit_local.core.errors import NameTaken, TimedOut, Unavailable
 from conduit_local.core.keys import Scope
-from conduit_local.core.kinds import parse_spec
+from conduit_local.core.kinds import edited_spec, parse_spec
 from conduit_local.core.names import slug_of
+from conduit_local.core.pipeline import State
 from conduit_local.core.ports import Clock
 from conduit_local.core.retry import Backoff
+from conduit_local.core.spec import PipelineSpec
 from conduit_local.core.times import parse_rfc3339
 from conduit_local.dialects.s2 import events, models, parameters, wire
 from conduit_local.dialects.s2.monitor import figures
@@ -106,8 +108,8 @@ def _shown(engine: Engine, live: LivePipeline) -> dict[str, Any]:
 async def _create(engine: Engine, call: Call, wanted: parameters.Create) -> Done:
     if _known(engine, wanted.name) is not None:
         raise NameTaken(f"the name {wanted.name!r} is taken by another pipeline")
-    document = wire.configuration(wanted, slug_of(wanted.name, lambda name: engine.topology.get(name) is None))
-    with wire.below(wire.PARAMETERS):
+    document = wire.configuration(wanted, slug_of(wanted.name, engine.topology.is_free))
+    with wire.below(wire.PARAMETERS), wire.query_as_sql():
         pipeline = await engine.manage.create(parse_spec(document, engine.spec_model))
     return Done(data=_shown(engine, engine.topology.find(pipeline.id)))
 
@@ -117,21 +119,9 @@ async def _delete(engine: Engine, call: Call, wanted: parameters.OfPipeline) -> 
     return Done(data={**wire.encode_named(pipeline), "deleted": True})
 
 
-async def _resume(engine: Engine, call: Call, wanted: parameters.OfPipeline) -> Done:
+async def _enter(engine: Engine, call: Call, wanted: parameters.OfPipeline, *, state: State) -> Done:
     live = find(engine, wanted.pipeline)
-    await engine.manage.resume(live.pipeline.id)
-    return Done(data=_shown(engine, live))
-
-
-async def _pause(engine: Engine, call: Call, wanted: parameters.OfPipeline) -> Done:
-    live = find(engine, wanted.pipeline)
-    await engine.manage.pause(live.pipeline.id)
-    return Done(data=_shown(engine, live))
-
-
-async def _stop(engine: Engine, call: Call, wanted: parameters.OfPipeline) -> Done:
-    live = find(engine, wanted.pipeline)
-    await engine.manage.drain(live.pipeline.id)
+    await engine.manage.enter(live.pipeline.id, state)
     return Done(data=_shown(engine, live))
 
 
@@ -142,8 +132,14 @@ async def _ingest(engine: Engine, call: Call, sent: events.EventsSent) -> Done:
 
 
 async def _transform(engine: Engine, call: Call, wanted: parameters.Transform) -> Done:
-    find(engine, wanted.pipeline)
-    raise wire.no_sql()
+    live = find(engine, wanted.pipeline)
+
+    def become(spec: PipelineSpec) -> PipelineSpec:
+        return edited_spec(spec, lambda document: wire.with_query(document, wanted.sql), engine.spec_model)
+
+    with wire.below(wire.PARAMETERS), wire.query_as_sql():
+        await engine.manage.change(live.pipeline.id, become)
+    return Done(data=_shown(engine, live))
 
 
 async def _monitor(engine: Engine, call: Call, wanted: parameters.Monitor) -> Done:
@@ -185,10 +181,14 @@ OPERATIONS: Mapping[str, Operation] = {
         gives=models.PipelineDeleted,
         run=_delete,
     ),
-    "start": _OF_PIPELINE(about="Process events.", run=_resume),
-    "pause": _OF_PIPELINE(about="Deliver nothing for now; events are still accepted and kept.", run=_pause),
-    "resume": _OF_PIPELINE(about="Go on after a pause.", run=_resume),
-    "stop": _OF_PIPELINE(about="Refuse new events, deliver what is pending, then stand still.", run=_stop),
+    "start": _OF_PIPELINE(about="Process events.", run=partial(_enter, state=State.ACTIVE)),
+    "pause": _OF_PIPELINE(
+        about="Deliver nothing for now; events are still accepted and kept.", run=partial(_enter, state=State.PAUSED)
+    ),
+    "resume": _OF_PIPELINE(about="Go on after a pause.", run=partial(_enter, state=State.ACTIVE)),
+    "stop": _OF_PIPELINE(
+        about="Refuse new events, deliver what is pending, then stand still.", run=partial(_enter, state=State.STOPPED)
+    ),
     "ingest": Operation(
         about="Send events; answered once they are on disk.",
         scope=Scope.INGEST,
@@ -198,7 +198,7 @@ OPERATIONS: Mapping[str, Operation] = {
         decode=events.decode_ingest,
     ),
     "transform": Operation(
-        about="Replace the SQL transformation. Not in this version.",
+        about="Replace the SQL query; it is checked first, and holds for batches from here on.",
         scope=Scope.MANAGE,
         takes=parameters.Transform,
         gives=models.PipelineShown,

@@ -43,7 +43,7 @@ class Create(Parameters):
     name: Annotated[str, AfterValidator(check_title), Field(min_length=1, max_length=MAX_TITLE, examples=["orders"])]
     """Unique. What is more than lowercase letters, digits, `_` and `-` becomes the title, and a name is made of it."""
     sql: str | None = None
-    """Not in this version."""
+    """A query over the table `events`, whose rows land in the events' place; without one the events do."""
     batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_EVENTS)] | None = None
     """Events in a batch; 1,000 when left out."""
     schedule: Annotated[str, Field(examples=["0 */6 * * *"])] | None = None
@@ -75,9 +75,10 @@ class Ingest(OfPipeline):
 
 
 class Transform(OfPipeline):
-    """Not in this version."""
+    """A new query, in the place of the one that there is; other transforms of the pipeline stay."""
 
     sql: str
+    """In DuckDB's SQL, over `events (event_id, pipeline_id, event_type, received_at, payload)`."""
 
 
 class Monitor(Parameters):

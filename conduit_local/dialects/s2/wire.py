@@ -6,6 +6,7 @@ What `ingest` brings is read in `events.py`. Source: S2.1, S2.2, S2.5, S2.6.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -14,9 +15,9 @@ from pydantic import BaseModel
 from conduit_local.core.errors import BodyTooLarge, InvalidRequest
 from conduit_local.core.ids import event_id, parse_delivery_id
 from conduit_local.core.kinds import document_of
+from conduit_local.core.log import Receipt
 from conduit_local.core.pipeline import Health, Pipeline
-from conduit_local.core.ports import Receipt
-from conduit_local.core.problems import Problem, refusal
+from conduit_local.core.problems import Path, Problem, refusal
 from conduit_local.core.run import RunLine
 from conduit_local.core.times import rfc3339
 from conduit_local.core.webhook import NoticeKind, Telling, Webhook
@@ -87,24 +88,50 @@ def below(*path: str) -> Iterator[None]:
 
 
 def configuration(wanted: parameters.Create, name: str) -> dict[str, Any]:
-    """The configuration of a pipeline that is to be made under this name. Raises: Invalid."""
-    if wanted.sql is not None:
-        raise no_sql()
+    """The configuration of a pipeline that is to be made under this name."""
     given = {
         "name": name,
         "title": wanted.name if wanted.name != name else None,
         "schedule": wanted.schedule,
         "batch": {"max_events": wanted.batch_size} if wanted.batch_size is not None else None,
         "sources": wanted.sources,
+        "transforms": [_sql(wanted.sql)] if wanted.sql is not None else None,
         "destinations": wanted.destinations,
     }
     return {field: value for field, value in given.items() if value is not None}
 
 
-def no_sql() -> InvalidRequest:
-    """SQL cannot be had yet."""
-    said = "comes with the SQL engine, which this version does not have yet; leave it out"
-    return refusal([Problem(path=(PARAMETERS, "sql"), message=said)])
+def with_query(document: dict[str, Any], sql: str) -> dict[str, Any]:
+    """
+    A configuration whose query is `sql`: in the place of the one it has, or behind its other transforms.
+
+    What masks or filters stays; to drop that with a query in passing would let out what was hidden on purpose.
+    Raises: Invalid where it has several queries.
+    """
+    transforms = document["transforms"]
+    places = [place for place, one in enumerate(transforms) if one["type"] == "sql"]
+    if len(places) > 1:
+        said = f"the pipeline has {len(places)} queries; say which by replacing its configuration"
+        raise refusal([Problem(path=("sql",), message=said)])
+    place = places[0] if places else len(transforms)
+    return {**document, "transforms": [*transforms[:place], _sql(sql), *transforms[place + 1 :]]}
+
+
+@contextmanager
+def query_as_sql() -> Iterator[None]:
+    """What is wrong with a query, where its pipeline has it, is wrong with `sql`."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise refusal([replace(one, path=_as_sql(one.path)) for one in error.problems]) from None
+
+
+def _as_sql(path: Path) -> Path:
+    return ("sql",) if path[:1] == ("transforms",) else path
+
+
+def _sql(query: str) -> dict[str, Any]:
+    return {"type": "sql", "query": query}
 
 
 def decode_cursor(text: str | None) -> int | None:

@@ -37,11 +37,11 @@ class Pipes:
         """`POST /v1/pipes`: 201. Source: S3.2, S3.5."""
         engine = self._engine
         asked = wire.decode_new_pipe(await call.body(wire.MAX_BODY_BYTES))
-        document = wire.configuration_of(asked, lambda name: engine.topology.get(name) is None)
         with wire.own_fields():
-            spec = parse_spec(document, engine.spec_model)
-            state = State.ACTIVE if asked.pipe_status == "active" else State.STOPPED
-            pipeline = await engine.manage.create(spec, state=state)
+            pipeline = await engine.manage.create_as(
+                lambda is_free: parse_spec(wire.configuration_of(asked, is_free), engine.spec_model),
+                state=State.ACTIVE if asked.pipe_status == "active" else State.STOPPED,
+            )
         return await self._answer(pipeline, 201)
 
     async def get_pipe(self, call: Call) -> web.Response:
@@ -52,7 +52,7 @@ class Pipes:
         """`PATCH /v1/pipes/{pipe_id}`: settings and status; what is not named stays. Source: S3.2, S3.5."""
         engine, live = self._engine, self._find(call)
         change = wire.decode_change(await call.body(wire.MAX_BODY_BYTES), models.PipeChange)
-        changes = wire.changes_of(change, lambda name: (engine.topology.get(name) or live) is live)
+        changes = wire.changes_of(change, partial(engine.topology.is_free, besides=live))
         pipeline = live.pipeline
         if changes:
             become = partial(patched_spec, changes=changes, model=engine.spec_model)
@@ -181,8 +181,7 @@ class Pipes:
         """Takes records again, or no more; what it is already stays, a pause too."""
         if pipeline.state.accepts == active:
             return pipeline
-        manage = self._engine.manage
-        return await (manage.resume(pipeline.id) if active else manage.drain(pipeline.id))
+        return await self._engine.manage.enter(pipeline.id, State.ACTIVE if active else State.STOPPED)
 
     async def _answer(self, pipeline: Pipeline, status: int = 200) -> web.Response:
         (shown,) = await self._shown([self._engine.topology.find(pipeline.id)])

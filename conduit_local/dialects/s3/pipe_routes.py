@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from conduit_local.core.keys import Scope
 from conduit_local.dialects.s3 import models, told
 from conduit_local.dialects.s3.management import Pipes
-from conduit_local.http.router import Doc, Handler, Param, Route
+from conduit_local.http.router import IF_MATCH, Doc, Handler, Route
 
 _EVERY, _ONE = "/v1/pipes", "/v1/pipes/{pipe_id}"
 _DESTINATIONS, _DESTINATION = f"{_ONE}/destinations", f"{_ONE}/destinations/{{destination_id}}"
@@ -17,7 +17,6 @@ _PATH = {
     "destination_id": "The destination's UUID, or its name here.",
     "origin_id": "The origin's UUID.",
 }
-_IF_MATCH = Param(name="If-Match", about="The `ETag` of the version that is meant; 412 where it is another by now.")
 _POSTGRES = {
     "destination_type": "postgres",
     "destination_name": "Warehouse",
@@ -183,7 +182,7 @@ def _change(
             about=about,
             source=f"{source}, S3.5" if body is not None else source,
             path=_path_of(path),
-            headers=(_IF_MATCH,) if path != _EVERY else (),
+            headers=(IF_MATCH,) if path != _EVERY else (),
             body=body,
             example=example,
             answers=answers,

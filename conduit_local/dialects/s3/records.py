@@ -26,8 +26,8 @@ from conduit_local.core.event import (
     many_records,
 )
 from conduit_local.core.ids import part_uuid
+from conduit_local.core.log import Receipt
 from conduit_local.core.pipeline import Pipeline
-from conduit_local.core.ports import Receipt
 from conduit_local.core.spec import LimitsSpec
 from conduit_local.dialects.s3.errors import EmptyPayload, InvalidPayload
 from conduit_local.http.decode import check_object_count, decode

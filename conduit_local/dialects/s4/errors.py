@@ -6,7 +6,7 @@ What is wrong with a configuration is said in the fields of S4's own bodies: `co
 Source: S4.8, S0.10.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -15,9 +15,9 @@ from conduit_local.core import errors
 from conduit_local.core.errors import ConduitError, InvalidRequest
 from conduit_local.core.problems import Path, Problem, refusal
 from conduit_local.http.answers import json_answer
-from conduit_local.http.wording import UNEXPECTED, headers_of, status_of
+from conduit_local.http.wording import Codes, headers_of, said_of
 
-_CODES: Sequence[tuple[type[ConduitError], str]] = (
+_CODES: Codes = (
     (errors.InvalidJson, "invalid_json"),
     (errors.Invalid, "invalid_request"),
     (errors.TooManyRecords, "batch_too_large"),
@@ -34,11 +34,7 @@ _ROLES = {"sources": "source", "destinations": "destination"}
 
 def words(error: ConduitError) -> web.Response:
     """The answer to a request that ended in `error`."""
-    status = status_of(error)
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), error.code)
-    message = error.message
-    if status == 500:
-        code, message = "internal_error", UNEXPECTED
+    status, code, message = said_of(error, _CODES)
     return json_answer({"error": {"code": code, "message": message}}, status, headers_of(error))
 
 

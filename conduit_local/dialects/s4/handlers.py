@@ -1,6 +1,6 @@
 """S4's handlers: each decodes, makes one call into the engine, encodes."""
 
-import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -17,7 +17,7 @@ from conduit_local.http.answers import json_answer
 from conduit_local.http.call import Call
 from conduit_local.http.decode import decode_object, run_options
 from conduit_local.http.download import send_objects
-from conduit_local.http.paging import Anchors
+from conduit_local.http.paging import RunPages
 
 JSON = ("application/json",)
 MOST = 1_000
@@ -31,8 +31,6 @@ class Pipelines:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._naming = asyncio.Lock()
-        """Held from the choice of a free name until the pipeline has it."""
 
     async def list_pipelines(self, call: Call) -> web.Response:
         """`GET /api/pipelines`: in the order in which they were made, so that pages stay. Source: S4.3."""
@@ -49,8 +47,7 @@ class Pipelines:
     async def post_pipeline(self, call: Call) -> web.Response:
         """`POST /api/pipelines`: 201, without the config. Source: S4.1, S4.2."""
         wanted = wire.decode_pipeline(await call.body(wire.MAX_BODY_BYTES))
-        async with self._naming:
-            pipeline = await self._create(wanted.document(self._is_free), enabled=wanted.enabled)
+        pipeline = await self._create(wanted.document, enabled=wanted.enabled)
         return _answer(pipeline, 201)
 
     async def get_pipeline(self, call: Call) -> web.Response:
@@ -73,11 +70,9 @@ class Pipelines:
                 pipeline = await manage.change(
                     pipeline.id, lambda spec: changed_spec(spec, changes, model), expects=call.if_match()
                 )
-        match wire.change_to(enabled, pipeline.state):
-            case State.ACTIVE:
-                pipeline = await manage.resume(pipeline.id)
-            case State.PAUSED:
-                pipeline = await manage.pause(pipeline.id)
+        state = wire.change_to(enabled, pipeline.state)
+        if state is not None:
+            pipeline = await manage.enter(pipeline.id, state)
         return _answer(pipeline)
 
     async def delete_pipeline(self, call: Call) -> web.Response:
@@ -87,22 +82,24 @@ class Pipelines:
 
     async def duplicate(self, call: Call) -> web.Response:
         """`POST …/duplicate`: 201 with a copy that is disabled. Source: S4.5."""
-        name = wire.decode_copy(await _optional_body(call))
-        async with self._naming:
-            spec = self._engine.topology.find(call.params["id"]).pipeline.spec
-            labels = {live.pipeline.spec.label for live in self._engine.topology.live()}
+        name = wire.decode_copy(await call.optional_body(wire.MAX_BODY_BYTES, JSON))
+        topology = self._engine.topology
+
+        def document(is_free: wire.IsFree) -> wire.Json:
+            spec = topology.find(call.params["id"]).pipeline.spec
+            labels = {live.pipeline.spec.label for live in topology.live()}
             title = name or wire.name_of_copy(spec.label, lambda label: label not in labels)
-            slug = slug_of(title, self._is_free)
-            pipeline = await self._create(copied_document(spec, slug, title), enabled=False)
-        return _answer(pipeline, 201)
+            return copied_document(spec, slug_of(title, is_free), title)
 
-    def _is_free(self, slug: str) -> bool:
-        return self._engine.topology.get(slug) is None
+        return _answer(await self._create(document, enabled=False), 201)
 
-    async def _create(self, document: wire.Json, *, enabled: bool) -> Pipeline:
+    async def _create(self, document: Callable[[wire.IsFree], wire.Json], *, enabled: bool) -> Pipeline:
+        engine = self._engine
         with in_our_fields():
-            spec = parse_spec(document, self._engine.spec_model)
-            return await self._engine.manage.create(spec, state=State.ACTIVE if enabled else State.PAUSED)
+            return await engine.manage.create_as(
+                lambda is_free: parse_spec(document(is_free), engine.spec_model),
+                state=State.ACTIVE if enabled else State.PAUSED,
+            )
 
 
 class Runs:
@@ -111,33 +108,30 @@ class Runs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tag = engine.log.tag
-        self._anchors = Anchors()
+        self._pages = RunPages(engine.queries)
 
     async def post_run(self, call: Call) -> web.Response:
         """`POST …/run`: 202 with a run that begins as soon as it may. Source: S4.5."""
         pipeline = self._engine.topology.find(call.params["id"]).pipeline
-        body = await _optional_body(call)
+        body = await call.optional_body(wire.MAX_BODY_BYTES, JSON)
         options = run_options(decode_object(body)) if body else RunOptions()
-        run = await self._engine.runs.request(pipeline.id, options)
+        with in_our_fields():
+            run = await self._engine.runs.request(pipeline.id, options)
         return json_answer(wire.encode_queued(run, pipeline, self._tag), 202)
 
     async def list_runs(self, call: Call) -> web.Response:
         """`GET …/runs`: newest first; later pages go on from the first, whatever has come since. Source: S4.6."""
         limit, offset = _page(call)
-        status = call.text("status")
-        states = wire.decode_status(status)
-        queries = self._engine.queries
+        states = wire.decode_status(call.text("status"))
         pipeline = self._engine.topology.find(call.params["id"]).pipeline
-        newest = [run.number for run, _ in await queries.runs(pipeline.id, before=None, limit=1)]
-        name = (str(call.principal.key_id), pipeline.id, status or "")
-        end = self._anchors.end(name, first=offset == 0, newest=lambda: max(newest, default=0) + 1)
-        found = await queries.runs(pipeline.id, before=end, limit=limit, offset=offset, states=states)
-        return json_answer([wire.encode_run(run, pipeline, self._tag) for run, _ in found])
+        found, _ = await self._pages.page(call.principal, pipeline, states, limit=limit, offset=offset)
+        return json_answer([wire.encode_run(run, pipeline, self._tag) for run in found])
 
     async def get_run(self, call: Call) -> web.Response:
         """`GET /api/pipelines/runs/{run_id}`: with what it has written. Source: S4.7."""
         run, live = await self._engine.runs.find(call.params["run_id"])
-        return json_answer(wire.encode_run_detail(run, live.pipeline, self._tag))
+        keys = await self._engine.runs.keys(run)
+        return json_answer(wire.encode_run_detail(run, live.pipeline, self._tag, keys))
 
     async def get_logs(self, call: Call) -> web.Response:
         """`GET …/logs`: the last 10,000 lines. Source: S4.7."""
@@ -180,10 +174,3 @@ def _answer(pipeline: Pipeline, status: int = 200) -> web.Response:
 
 def _page(call: Call) -> tuple[int, int]:
     return call.number("limit", 100, 1, MOST), call.number("offset", 0, 0, MOST_OFFSET)
-
-
-async def _optional_body(call: Call) -> bytes:
-    body = await call.body(wire.MAX_BODY_BYTES)
-    if body:
-        call.require_type(JSON)
-    return body

@@ -20,7 +20,7 @@ Domain = Annotated[str, Field(min_length=1, max_length=200)]
 Connector = Annotated[str, Field(min_length=1, max_length=100)]
 ConfigName = Annotated[str, Field(max_length=200)]
 Status = Literal["pending", "running", "success", "failed", "cancelled"]
-Trigger = Literal["stream", "schedule", "manual", "drain"]
+Trigger = Literal["stream", "schedule", "manual", "drain", "replay"]
 
 
 class _Body(Shape):

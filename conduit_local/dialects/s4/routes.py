@@ -8,7 +8,7 @@ from conduit_local.dialects.s4 import models
 from conduit_local.dialects.s4.errors import words
 from conduit_local.dialects.s4.handlers import JSON, MOST, MOST_OFFSET, Domains, Pipelines, Runs
 from conduit_local.engine.engine import Engine
-from conduit_local.http.router import Api, Doc, Param, Route
+from conduit_local.http.router import IF_MATCH, Api, Doc, Param, Route
 
 _REF = {"id": "The pipeline's UUID, id or name."}
 _RUN = {"run_id": "The run's UUID or id."}
@@ -25,7 +25,6 @@ _PAGING = (
         about="Pagination offset.",
     ),
 )
-_IF_MATCH = Param(name="If-Match", about="The `ETag` of the version that is meant; 412 where it is another by now.")
 _EXAMPLE = {
     "name": "HubSpot to BigQuery",
     "config": {
@@ -117,7 +116,7 @@ def _pipeline_routes(pipelines: Pipelines) -> tuple[Route, ...]:
                 about="What is given is merged in; `schedule: null` removes the schedule.",
                 source="S4.4",
                 path=_REF,
-                headers=(_IF_MATCH,),
+                headers=(IF_MATCH,),
                 body=models.PipelineChange,
                 example={"name": "HubSpot Contacts (Production)", "schedule": "0 */4 * * *", "enabled": False},
                 answers={200: models.PipelineShown},

@@ -27,6 +27,7 @@ MAX_BODY_BYTES = 1_048_576
 _COPY = "(Copy)"
 
 Json = dict[str, Any]
+IsFree = Callable[[str], bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +40,7 @@ class NewPipeline:
     enabled: bool
     domain: str | None
 
-    def document(self, is_free: Callable[[str], bool]) -> Json:
+    def document(self, is_free: IsFree) -> Json:
         """Its configuration; the slug is `config.name`, or made of that or of the name. Raises: InvalidRequest."""
         slug = slug_of(self.config.get("name") or self.name, is_free)
         return {
@@ -90,7 +91,7 @@ def decode_domain(body: bytes) -> str:
     return validated(decode_object(body), models.DomainName).name
 
 
-def name_of_copy(name: str, is_free: Callable[[str], bool]) -> str:
+def name_of_copy(name: str, is_free: IsFree) -> str:
     """`<name> (Copy)`, or `<name> (Copy 2)` where a pipeline is called so already (S4.5)."""
     found, count = _with_suffix(name, _COPY), 1
     while not is_free(found):
@@ -180,12 +181,12 @@ def encode_run(run: Run, pipeline: Pipeline, tag: str) -> Json:
     }
 
 
-def encode_run_detail(run: Run, pipeline: Pipeline, tag: str) -> Json:
+def encode_run_detail(run: Run, pipeline: Pipeline, tag: str, keys: Sequence[str]) -> Json:
     """`{…, output_file, output_file_size}` (S4.7); of several objects, the zip that they are downloaded as."""
     return {
         **encode_run(run, pipeline, tag),
-        "output_file": f"{run.id}.zip" if run.batches > 1 else run.object_key,
-        "output_file_size": run.size_bytes if run.object_key is not None else None,
+        "output_file": f"{run.id}.zip" if len(keys) > 1 else keys[0] if keys else None,
+        "output_file_size": run.size_bytes if keys else None,
     }
 
 

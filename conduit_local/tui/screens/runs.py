@@ -1,4 +1,4 @@
-"""4 Runs: outcome, trigger, rows, bytes, time, attempts, object; Enter shows the log."""
+"""4 Runs: outcome, trigger, rows, bytes, time, attempts, object, and what ran when; Enter shows the log."""
 
 import json
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from conduit_local.tui.feed import made_plain
 from conduit_local.tui.screens.base import TabScreen, bindings_for
 from conduit_local.tui.screens.sheet import Fact, Sheet
 from conduit_local.tui.widgets.rows import Column, Row, Rows
+from conduit_local.tui.widgets.timeline import timeline
 
 Run = dict[str, Any]
 
@@ -25,12 +26,15 @@ _COLUMNS = (
     Column(title="TRIGGER", width=8),
     Column(title="STATE", width=9),
     Column(title="ROWS", width=8, right=True),
-    Column(title="SIZE", width=8, right=True, drop=3),
-    Column(title="MS", width=6, right=True, drop=1),
-    Column(title="RETRY", width=5, right=True, drop=2),
+    Column(title="DEAD", width=5, right=True, drop=1),
+    Column(title="SIZE", width=8, right=True, drop=4),
+    Column(title="MS", width=6, right=True, drop=2),
+    Column(title="RETRY", width=5, right=True, drop=3),
     Column(title="OBJECT OR ERROR", width=18, grows=True, keep_end=True),
 )
 _PAGE = 300
+_TIMELINE_S = 5.0
+"""A day does not look another in less."""
 _NOTHING = (
     "Nothing has been delivered yet. A batch is delivered when it is full, or old enough; f on the first screen "
     "delivers what is pending now."
@@ -52,9 +56,14 @@ class RunsScreen(TabScreen):
         self._known = False
         """Whether the appliance has answered yet."""
         self._shown: dict[str, Run] = {}
+        self._timeline: dict[str, Any] | None = None
+        self._timeline_of: str | None = None
+        """The pipeline that the timeline was asked for."""
+        self._timeline_why: str | None = None
 
     def body(self) -> Iterable[Widget]:
-        """The table."""
+        """The timeline, the table."""
+        yield Static(id="timeline", markup=False)
         yield Rows(_COLUMNS, ascii_only=self.main.ascii_only, newest_first=True, id="table")
         yield Static(id="empty", markup=False)
 
@@ -62,6 +71,7 @@ class RunsScreen(TabScreen):
         """Ask now, and every second while it is looked at."""
         super().on_mount()
         self.set_interval(1.0, self._ask)
+        self.set_interval(_TIMELINE_S, self._ask_timeline)
         self._ask()
 
     def on_screen_resume(self) -> None:
@@ -82,6 +92,7 @@ class RunsScreen(TabScreen):
         self._shown = {one["id"]: one for one in shown}
         self.query_one(Rows).show([self._row(one) for one in shown])
         self.set_class(not shown and self._known, "is_empty")
+        self.put("timeline", self._timeline_text())
         hint = "No run fits. esc clears the filter." if self.query_ else _NOTHING
         self.put("empty", Text(hint))
 
@@ -109,6 +120,43 @@ class RunsScreen(TabScreen):
         if (self._known, self._why, self._runs[:1]) != before:
             self.main.poke()
 
+    def on_rows_moved(self) -> None:
+        """Another run is selected: what ran on its pipeline?"""
+        if self._of_selected() != self._timeline_of:
+            self._timeline, self._timeline_why = None, None
+            self._ask_timeline()
+
+    def _of_selected(self) -> str | None:
+        """The id of the selected run's pipeline."""
+        one = self.selected_json()
+        return None if one is None else str(one["pipeline_id"])
+
+    def _ask_timeline(self) -> None:
+        pipeline = self._timeline_of = self._of_selected()
+        if pipeline is not None and self.is_current and not self.main.frozen:
+            wanted = pipeline
+            self.run_worker(lambda: self._ask_for(wanted), thread=True, exclusive=True, group="timeline")
+
+    def _ask_for(self, pipeline: str) -> None:
+        try:
+            with self.main.feed.client() as client:
+                found = made_plain(client.timeline(pipeline=pipeline))
+        except ClientError as error:
+            why = str(made_plain(str(error)))
+            changed, self._timeline_why = self._timeline_why != why, why
+        else:
+            changed, self._timeline_why = self._timeline != found, None
+            self._timeline = found
+        if changed:
+            self.main.poke()
+
+    def _timeline_text(self) -> Text:
+        if self._timeline_why and not self.main.is_stale():
+            return Text(f" asking what ran when failed: {self._timeline_why}", "bold red", no_wrap=True)
+        if self._timeline is None:
+            return Text("")
+        return timeline(self._timeline, self.size.width, ascii_only=self.main.ascii_only)
+
     def _pipeline(self) -> str | None:
         """The pipeline that the filter names in full, so that the appliance need not send the others."""
         wanted = self.query_.value("pipeline")
@@ -121,9 +169,10 @@ class RunsScreen(TabScreen):
         cells = (
             (self.time_text(one["started_at"] or one["created_at"]), "dim"),
             (one["pipeline"], ""),
-            (one["trigger"], ""),
+            ("dry run" if one["dry_run"] else one["trigger"], ""),
             (one["state"], look.RUN_STYLES.get(one["state"], "")),
             (look.count(one["rows"]), ""),
+            (look.count(one["dead"]) if one["dead"] else "", "yellow"),
             (size_text(one["size_bytes"]), ""),
             ("" if one["duration_ms"] is None else str(one["duration_ms"]), ""),
             (str(retries), "red" if retries else ""),
@@ -174,14 +223,21 @@ class RunsScreen(TabScreen):
 
 def _facts(run: Run) -> list[Fact]:
     about = f"{look.count(run['rows'])} in {look.many(run['batches'], 'batch')}, {size_text(run['size_bytes'])}"
+    ended = run["finished_at"] is not None
     took = "" if run["duration_ms"] is None else f", after {look.took(run['duration_ms'])}"
+    asked = [name.replace("_", " ") for name in ("full_refresh", "dry_run") if run[name]] + run["variables"]
+    counts = [f"{look.count(run[name])} {name}" for name in ("extracted", "events", "filtered", "dead") if run[name]]
     return [
         ("pipeline", Text(f"{run['pipeline']} ({run['pipeline_id']}), to {run['destination'] or 'all'}")),
-        ("trigger", Text(run["trigger"])),
-        ("state", Text(run["state"], look.RUN_STYLES.get(run["state"], ""))),
+        ("trigger", Text(", ".join([run["trigger"], *asked]))),
+        (
+            "state",
+            Text(run["state"] if ended else f"{run['state']}: {run['stage']}", look.RUN_STYLES.get(run["state"], "")),
+        ),
         ("started", Text(run["started_at"] or "waits")),
         ("finished", Text(f"{run['finished_at'] or 'not yet'}{took}")),
         ("rows", Text(about)),
+        ("counts", Text(", ".join(counts) or "none")),
         ("attempts", Text(str(run["attempts"]))),
         ("object", Text(run["object_key"] or "none yet")),
         ("error", Text(run["error"] or "none", "red" if run["error"] else "")),

@@ -41,7 +41,9 @@ def detail(
         _fact(lines, "called", pipeline["title"])
     _fact(lines, "batch", _batch(pipeline["batch"]))
     if pipeline.get("schedule"):
-        _fact(lines, "cron", f"{pipeline['schedule']}, next {pipeline['next_run_at'] or 'not while it is held'}")
+        zone = f" {pipeline['timezone']}" if pipeline.get("timezone") else ""
+        held = "not while it is held"
+        _fact(lines, "cron", f"{pipeline['schedule']}{zone}, next {pipeline['next_run_at'] or held}")
     if pipeline.get("runs_waiting"):
         _fact(lines, "waits", look.many(pipeline["runs_waiting"], "run"))
     _fact(lines, "from", f"{pipeline['managed_by'] or 'the API'}, made {pipeline['created_at'][:10]}")

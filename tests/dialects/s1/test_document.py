@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from conduit_local.dialects import s1
 from tests.appliance import KEY, Appliance
+from tests.dialects.curl import curl, matches, steps
 from tests.dialects.s1.asking import PIPELINES, ended, run_of, runs_of, until
 
 PAGE = (Path(s1.__file__).parent / "README.md").read_text()
@@ -42,24 +42,15 @@ def nothing_of_that_name(appliance: Appliance) -> None:
     appliance.ask("DELETE", f"{PIPELINES}/user-analytics")
 
 
-def curl(appliance: Appliance, key: str, command: str) -> str:
+def ran(appliance: Appliance, key: str, command: str) -> str:
     """What a printed command prints, with our host and key in it."""
-    if shutil.which("curl") is None and not os.environ.get("CI"):
-        pytest.skip("the documents use curl; on Debian and Ubuntu: sudo apt install curl")
-    command = re.sub(r"https?://(acme\.example\.com|127\.0\.0\.1:8642)", appliance.url, command)
-    command = re.sub(r"df_key_[\w.]+", key, command)
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def matches(shown: str, printed: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, shown.split("…"))), printed) is not None
+    ours = {r"https?://(acme\.example\.com|127\.0\.0\.1:8642)": appliance.url, r"df_key_[\w.]+": key}
+    return curl(command, ours)
 
 
 def test_s1_3_the_documents_curl_runs_as_printed(appliance: Appliance, key: str) -> None:
     appliance.ask("POST", PIPELINES, FILE.encode(), headers={"Content-Type": "application/yaml"})
-    printed = curl(appliance, key, TRIGGER)
+    printed = ran(appliance, key, TRIGGER)
     shown = (
         '{"data":{"id":"run_…","pipeline":"user-analytics","status":"running","started_at":"…Z",'
         '"progress":{"stage":"extract","rows_processed":0}}}'
@@ -73,18 +64,17 @@ def test_s1_2_a_file_is_pushed_by_curl(appliance: Appliance, key: str, tmp_path:
     (tmp_path / "pipeline.yaml").write_text(FILE)
     head = f'curl -s -w "%{{http_code}}" -H "Authorization: Bearer {key}" -H "Content-Type: text/yaml"'
     sent = f"--data-binary @{tmp_path}/pipeline.yaml http://127.0.0.1:8642{PIPELINES}"
-    assert curl(appliance, key, f"{head} {sent}").endswith("}}201")
-    assert curl(appliance, key, f"{head} {sent}").endswith("}}409")
-    assert curl(appliance, key, f"{head} -X PUT {sent}/user-analytics").endswith("}}200")
-    assert curl(appliance, key, f"{head} -X DELETE http://127.0.0.1:8642{PIPELINES}/user-analytics") == "204"
+    assert ran(appliance, key, f"{head} {sent}").endswith("}}201")
+    assert ran(appliance, key, f"{head} {sent}").endswith("}}409")
+    assert ran(appliance, key, f"{head} -X PUT {sent}/user-analytics").endswith("}}200")
+    assert ran(appliance, key, f"{head} -X DELETE http://127.0.0.1:8642{PIPELINES}/user-analytics") == "204"
 
 
 def test_the_pages_commands_print_what_it_shows(appliance: Appliance, key: str) -> None:
-    (console,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
-    steps = re.findall(r"^\$ (.*?)\n(\{[^\n]*\})$", console, re.DOTALL | re.MULTILINE)
-    assert len(steps) == 2
-    for command, shown in steps:
-        printed = curl(appliance, key, command)
+    found = steps(PAGE)
+    assert len(found) == 2
+    for command, shown in found:
+        printed = ran(appliance, key, command)
         assert matches(shown, printed), printed
 
 

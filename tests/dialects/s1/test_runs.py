@@ -118,10 +118,11 @@ def test_s1_3_a_run_that_waits_reads_running_and_one_that_was_cancelled_cancelle
     make(appliance, "stuck", **STUCK)
     send(appliance, "stuck", 3)
     under_way, waits = start(appliance, "stuck")["id"], start(appliance, "stuck")["id"]
-    for run in (under_way, waits):
+    until(lambda: run_of(appliance, "stuck", under_way)["progress"]["stage"], lambda stage: stage == "load")
+    for run, stage in ((under_way, "load"), (waits, "extract")):
         found = run_of(appliance, "stuck", run)
         assert (found["status"], found["finished_at"], found["duration_ms"]) == ("running", None, None)
-        assert found["progress"] == {"stage": "extract", "rows_processed": 0}
+        assert found["progress"] == {"stage": stage, "rows_processed": 0}
         assert (found["rows_loaded"], found["trigger"]) == (0, "manual")
     assert {waits, under_way} <= {one["id"] for one in runs_of(appliance, "stuck", "?status=running")["data"]}
     assert shown(appliance, "stuck")["last_run"]["status"] == "running"

@@ -161,21 +161,6 @@ def test_s2_5_every_field_that_is_wrong_is_named_at_once(appliance: Appliance) -
     assert error["message"].endswith("(and 2 more)")
 
 
-def test_s2_5_sql_comes_with_the_sql_engine(appliance: Appliance) -> None:
-    create(appliance, "no-sql")
-    for operation, given in (
-        ("create", {"name": "with-sql", "sql": "SELECT 1"}),
-        ("transform", {"pipeline": "no-sql", "sql": "SELECT * FROM events"}),
-    ):
-        error = refused(send(appliance, operation, given), "VALIDATION_ERROR", "parameters.sql")
-        assert "comes with the SQL engine" in error["message"]
-    refused(send(appliance, "pipeline", {"pipeline": "with-sql"}), "NOT_FOUND")
-    refused(send(appliance, "transform", {"pipeline": "not-there", "sql": "SELECT 1"}), "NOT_FOUND")
-    refused(send(appliance, "transform", {"pipeline": "no-sql"}), "VALIDATION_ERROR", "parameters.sql")
-    error = refused(send(appliance, "transform", {}), "VALIDATION_ERROR", "parameters.sql", "parameters.pipeline")
-    assert "is required" in error["message"]
-
-
 def test_s2_5_secrets_in_a_configuration_are_never_shown(appliance: Appliance) -> None:
     config = {"project": "p-1", "credentials": "s3cret-0f-destinati0ns"}
     destinations = [{"type": "connector", "connector": "bigquery", "config": config}]
@@ -402,9 +387,9 @@ def test_s2_5_monitor_counts_events_in_and_out_and_how_long_they_took(appliance:
     assert (found["window_s"], found["pending"]) == (600, 0)
     assert found["throughput"]["accepted"] == 40
     measured_s = found["measured_s"]
-    assert measured_s >= 1
-    assert found["throughput"]["in_per_s"] == pytest.approx(40 / measured_s, abs=0.001)
-    assert found["throughput"]["out_per_s"] == pytest.approx(40 / measured_s, abs=0.001)
+    assert measured_s > 0
+    assert found["throughput"]["in_per_s"] == pytest.approx(40 / measured_s, rel=0.01)
+    assert found["throughput"]["out_per_s"] == pytest.approx(40 / measured_s, rel=0.01)
     assert found["errors"] == {"count": 0, "per_minute": 0.0}
     for name in ("accept_ms", "delivery_ms"):
         figures = found["latency"][name]

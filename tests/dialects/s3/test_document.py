@@ -1,8 +1,6 @@
 """S3.1, S3.11, and the document's examples as they are printed, but for host, key and ids; our page's too."""
 
 import re
-import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import yaml
 import conduit_local.dialects.s3
 from conduit_local.dialects.s3 import told
 from tests.appliance import KEY, Appliance, serving
-from tests.conftest import missing
+from tests.dialects.curl import curl
 from tests.dialects.s3.asking import KEYS, MILLISECONDS, PIPES, good, make, payloads, refused, shown
 from tests.docs.test_readme import PORT, pattern, steps
 
@@ -36,15 +34,6 @@ CURL = r"""curl -X POST "https://YOUR_HOST/v1/ingest/PIPE_UUID" \
   -d '{"event":"signup","user_id":"123"}'"""
 
 
-def bash(script: str) -> str:
-    """What a script with curl prints."""
-    if shutil.which("curl") is None:
-        missing("the example uses curl; on Debian and Ubuntu: sudo apt install curl")
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
 def test_s3_1_health_answers_without_a_key_and_with_milliseconds(appliance: Appliance) -> None:
     said = good(appliance.ask("GET", "/v1/health", key=None), 200, told.Health)
     assert list(said) == ["status", "timestamp"]
@@ -65,7 +54,7 @@ def test_s3_6_the_documents_curl_goes_as_it_is_printed(appliance: Appliance) -> 
     pipe = make(appliance, "my_pipe")["pipe_id"]
     secret = appliance.ask("POST", KEYS, {"api_key_name": "curl", "scopes": ["ingest"]}).json["api_key"]["secret"]
     line = CURL.replace("https://YOUR_HOST", appliance.url).replace("PIPE_UUID", pipe).replace("bp_v1_…", secret)
-    said = told.Accepted.model_validate_json(bash(line.replace("curl ", "curl -s ", 1)))
+    said = told.Accepted.model_validate_json(curl(line.replace("curl ", "curl -s ", 1)))
     assert (said.pipe_id, said.pipe_name, said.records_count) == (pipe, "my_pipe", 1)
     assert payloads(appliance, pipe) == [{"event": "signup", "user_id": "123"}]
 
@@ -85,7 +74,7 @@ def test_the_pages_example_goes_as_it_is_shown(appliance: Appliance) -> None:
     page = (Path(conduit_local.dialects.s3.__file__).parent / "README.md").read_text()
     (setting, nothing), (command, printed) = steps(page)
     assert (nothing.strip(), KEY in setting) == ("", True)
-    found = bash(f"{setting}\n{command}".replace(PORT, str(appliance.port)))
+    found = curl(f"{setting}\n{command}".replace(PORT, str(appliance.port)))
     assert re.fullmatch(pattern(printed.strip("\n")), found.strip("\n")), found
 
 

@@ -255,6 +255,14 @@ def test_s3_2_origins_are_allowed_once_and_removed_by_id(appliance: Appliance) -
     assert shown(appliance, pipe)["allowed_origins"] == []
 
 
+def test_s3_2_many_of_one_name_at_once_are_all_made(appliance: Appliance) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: make(appliance, "A Crowd")["pipe_id"], range(12)))
+    assert len(set(made)) == 12
+    found = {appliance.ask("GET", f"/v1/pipelines/{pipe}").json["name"] for pipe in made}
+    assert found == {"a-crowd", *(f"a-crowd-{n}" for n in range(2, 13))}
+
+
 def test_s3_2_changes_at_once_do_not_undo_one_another(appliance: Appliance) -> None:
     pipe = make(appliance, "at once too")["pipe_id"]
     origins = [f"https://{n}.example.com" for n in range(24)]

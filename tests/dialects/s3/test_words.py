@@ -15,7 +15,7 @@ from conduit_local.core import errors
 from conduit_local.core.errors import Broken, ConduitError, Invalid, Refused, TooLarge, Unavailable
 from conduit_local.core.event import MAX_EVENTS_PER_REQUEST
 from conduit_local.core.ids import part_uuid
-from conduit_local.core.ports import Receipt
+from conduit_local.core.log import Receipt
 from conduit_local.core.problems import Problem, refusal
 from conduit_local.core.spec import AccessSpec, LimitsSpec
 from conduit_local.dialects.s3 import destination_wire, models, origins, records, told, wire

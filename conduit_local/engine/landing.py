@@ -1,0 +1,139 @@
+"""What a route does with one batch: makes its rows, and has the destination take them."""
+
+from dataclasses import replace
+
+from conduit_local.core.batch import Batch, Chunk, Written
+from conduit_local.core.catalog import Catalog
+from conduit_local.core.content import Content, Envelopes
+from conduit_local.core.errors import TransformUnavailable
+from conduit_local.core.ports import Destination, Destinations
+from conduit_local.core.run import Run
+from conduit_local.core.secrets import same_but_for_secrets
+from conduit_local.core.spec import DestinationSpec
+from conduit_local.core.texts import Texts
+from conduit_local.core.transforming import Transforms
+from conduit_local.engine.making import Made, make
+from conduit_local.engine.reading import Reading
+from conduit_local.engine.topology import LivePipeline, LiveRoute
+
+
+class MadeAnew(Exception):
+    """The batch got another recipe, which is in its intent by now: begin again with it."""
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(batch.recipe)
+        self.batch = batch
+
+
+class Landing:
+    """The destination and the transforms of one route, as they are now and as intents name them."""
+
+    def __init__(
+        self,
+        live: LivePipeline,
+        route: LiveRoute,
+        reading: Reading,
+        destinations: Destinations,
+        transforms: Transforms,
+        texts: Texts,
+        catalog: Catalog,
+    ) -> None:
+        self._live = live
+        self._route = route
+        self._reading = reading
+        self._destinations = destinations
+        self._transforms = transforms
+        self._texts = texts
+        self._catalog = catalog
+        self._made_from: DestinationSpec = route.spec
+        self._destination: Destination = destinations.make(route.spec)
+
+    @property
+    def destination(self) -> Destination:
+        """Where batches that are intended now go."""
+        return self._destination
+
+    async def follow(self) -> None:
+        """The destination is the one of the configuration."""
+        if self._route.spec != self._made_from:
+            await self._destination.close()
+            self._made_from = self._route.spec
+            self._destination = self._destinations.make(self._made_from)
+
+    async def close(self) -> None:
+        """Let go of it."""
+        await self._destination.close()
+
+    # What an intent says ---------------------------------------------------------------------------------
+
+    def destination_text(self) -> str:
+        """The destination of now, for an intent."""
+        return self._texts.of_destination(self._made_from, self._live.pipeline.uuid)
+
+    def recipe_text(self, run: Run | None) -> str:
+        """The transforms of now, for an intent of this run. Raises: InvalidRequest, TransformUnavailable."""
+        pipeline = self._live.pipeline
+        if not pipeline.spec.transforms:
+            return ""
+        sealed = run.options.variables if run is not None else {}
+        given = pipeline.spec.given(self._texts.variables(sealed, pipeline.uuid))
+        return self._texts.of_recipe(self._transforms.recipe(pipeline.spec, given), pipeline.uuid, private=bool(sealed))
+
+    # What is done with it --------------------------------------------------------------------------------
+
+    async def as_they_are(self, batch: Batch) -> Made:
+        """The batch's events, read again. Raises: DestinationUnavailable, StoreUnavailable."""
+        chunks = await self._reading.again(batch, batch.first_seq, batch.last_seq)
+        self._route.oldest_us = chunks[0].received_at_us
+        return Made(content=Envelopes([chunk.lines for chunk in chunks], batch.count))
+
+    async def transformed(self, batch: Batch) -> Made:
+        """
+        The batch's rows, by the recipe of its intent. A recipe that cannot make them has never made any: then the one
+        of now takes its place.
+
+        Raises: MadeAnew; TransformUnavailable, DestinationUnavailable, StoreUnavailable.
+        """
+        route, reading = self._route, self._reading
+
+        async def read(first_seq: int, last_seq: int) -> list[Chunk]:
+            chunks = await reading.again(batch, first_seq, last_seq)
+            if route.oldest_us is None:
+                route.oldest_us = chunks[0].received_at_us
+            return chunks
+
+        begun_with = self._live.pipeline.spec
+        recipe = self._texts.recipe(batch.recipe, self._live.pipeline.uuid)
+        route.transforming = True
+        try:
+            return await make(
+                self._transforms, recipe, batch, read, goes_on=lambda: self._live.pipeline.spec is begun_with
+            )
+        except TransformUnavailable as error:
+            run = next((run for run in self._live.runs if run.number == batch.run), None)
+            now = self.recipe_text(run) if error.needs_person else batch.recipe
+            if now == batch.recipe:
+                raise
+            batch = replace(batch, recipe=now)
+            await self._catalog.make_by(batch)
+            raise MadeAnew(batch) from error
+        finally:
+            route.transforming = False
+
+    async def write(self, batch: Batch, content: Content) -> Written:
+        """
+        To where the batch was meant to go when its intent was written; usually where the route goes now.
+
+        With the secrets of now: those of then may be the reason why it did not go. Where there are no rows there is no
+        object. Raises: DestinationUnavailable.
+        """
+        if not content.rows:
+            return Written("", 0)
+        spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
+        if same_but_for_secrets(spec, self._made_from):
+            return await self._destination.write(batch.key, content)
+        destination = self._destinations.make(spec)
+        try:
+            return await destination.write(batch.key, content)
+        finally:
+            await destination.close()

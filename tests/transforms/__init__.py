@@ -1,0 +1,1 @@
+"""Transforms: real children, real files."""

@@ -1,0 +1,26 @@
+"""Transforms that end with their test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from conduit_local.transforms.running import SqlTransforms, open_transforms
+from conduit_local.transforms.settings import TransformSettings
+from tests.transforms.making import children
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """The folder that the transforms have."""
+    return tmp_path / "scratch"
+
+
+@pytest.fixture
+async def transforms(scratch: Path) -> AsyncIterator[SqlTransforms]:
+    """With the usual settings; afterwards no file and no process is left."""
+    before = children()
+    async with open_transforms(TransformSettings(), scratch=scratch) as running:
+        yield running
+    assert children() <= before
+    assert list(scratch.iterdir()) == []
