@@ -76,6 +76,10 @@ def show(client: ControlClient, pipeline: str, json_: bool) -> None:
         for source in now["sources"]:
             why = f": {plain(source['message'])}" if source["message"] else ""
             click.echo(f"# from {source['name']}: {source['health']}, {source['pulled']:,} pulled{why}")
+    if found["columns"] is not None:
+        click.echo("# rows: " + ", ".join(f"{plain(one['name'])} {plain(one['kind'])}" for one in found["columns"]))
+    elif found["columns_problem"] is not None:
+        click.echo(f"# rows: {plain(found['columns_problem'])}")
     click.echo(yaml.safe_dump(found["configuration"], sort_keys=False, allow_unicode=True).rstrip())
 
 

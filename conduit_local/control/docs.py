@@ -57,7 +57,7 @@ DOCS: Mapping[tuple[str, str], Doc] = {
         answer_type="text/event-stream",
     ),
     ("GET", "/_local/pipelines"): Doc(summary="All pipelines, whole", answers={200: models.PipelineList}),
-    ("GET", _ONE): Doc(summary="One pipeline, whole", path=_PIPELINE, answers={200: models.PipelineShown}),
+    ("GET", _ONE): Doc(summary="One pipeline, whole", path=_PIPELINE, answers={200: models.PipelineDetail}),
     ("PUT", _ONE): Doc(
         summary="Make a pipeline, or replace its configuration",
         path=_PIPELINE,

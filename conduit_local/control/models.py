@@ -78,6 +78,23 @@ class PipelineShown(Shape):
     configuration: dict[str, Any]
 
 
+class ColumnShown(Shape):
+    """A column of the rows that land."""
+
+    name: str
+    kind: str
+    """DuckDB's name of its type."""
+
+
+class PipelineDetail(PipelineShown):
+    """A pipeline, and what its transforms yield."""
+
+    columns: list[ColumnShown] | None
+    """Of the rows that land; null where events land as they are, or it cannot be told now."""
+    columns_problem: str | None
+    """Why it cannot be told."""
+
+
 class PipelineList(Shape):
     """All pipelines."""
 

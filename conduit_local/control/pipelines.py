@@ -5,6 +5,7 @@ from functools import partial
 from aiohttp import web
 
 from conduit_local.control import wire
+from conduit_local.core.errors import Refused, Unavailable
 from conduit_local.core.kinds import edited_spec, parse_spec
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.problems import Problem, refusal
@@ -28,8 +29,15 @@ class Pipelines:
         return json_answer({"data": [wire.encode_pipeline(live.pipeline) for live in self._engine.topology.live()]})
 
     async def get_pipeline(self, call: Call) -> web.Response:
-        """`GET /_local/pipelines/{pipeline}`."""
-        return self._answer(self._engine.topology.find(call.params["pipeline"]).pipeline)
+        """`GET /_local/pipelines/{pipeline}`: with the columns that its transforms yield."""
+        pipeline = self._engine.topology.find(call.params["pipeline"]).pipeline
+        columns, problem = None, None
+        try:
+            columns = await self._engine.checks.columns(pipeline.spec)
+        except (Refused, Unavailable) as error:  # the pipeline is there all the same, and so is the reason
+            problem = error.message
+        found = wire.encode_whole(pipeline, columns, problem)
+        return json_answer(found, headers={"ETag": pipeline.etag})
 
     async def put_pipeline(self, call: Call) -> web.Response:
         """

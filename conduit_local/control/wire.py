@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from conduit_local.core.content import Column
 from conduit_local.core.dead import DeadGroup, DeadLetter, Stage
 from conduit_local.core.envelope import event_id_of
 from conduit_local.core.errors import InvalidJson, InvalidRequest, TooManyRecords
@@ -94,6 +95,12 @@ def encode_pipeline(pipeline: Pipeline) -> dict[str, Any]:
         "updated_at": time_text(pipeline.updated_at_us),
         "configuration": pipeline.spec.model_dump(mode="json", serialize_as_any=True),
     }
+
+
+def encode_whole(pipeline: Pipeline, columns: Sequence[Column] | None, problem: str | None) -> dict[str, Any]:
+    """A pipeline, and what its transforms yield."""
+    shown = [one._asdict() for one in columns] if columns is not None else None
+    return {**encode_pipeline(pipeline), "columns": shown, "columns_problem": problem}
 
 
 def encode_event(event: StoredEvent, pipeline: Pipeline) -> dict[str, Any]:

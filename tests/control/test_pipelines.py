@@ -22,7 +22,7 @@ def test_put_makes_a_pipeline_and_shows_it_whole(appliance: Appliance) -> None:
     assert found["configuration"]["limits"]["requests_per_minute"] == 100
     assert found["configuration"]["destinations"][0]["path"] == "out"
     for ref in (found["id"], found["uuid"], "whole"):
-        assert appliance.ask("GET", f"{PATH}/{ref}").json == found
+        assert appliance.ask("GET", f"{PATH}/{ref}").json == found | {"columns": None, "columns_problem": None}
     assert found in appliance.ask("GET", PATH).json["data"]
 
 
@@ -30,7 +30,8 @@ def test_what_is_shown_may_be_put_again_and_changes_nothing(appliance: Appliance
     name = make(batch={"max_events": 9})
     found = appliance.ask("GET", f"{PATH}/{name}").json
     again = appliance.ask("PUT", f"{PATH}/{name}", found["configuration"])
-    assert (again.status, again.json) == (200, found)
+    assert again.status == 200
+    assert again.json | {"columns": None, "columns_problem": None} == found
 
 
 def test_put_replaces_a_configuration_and_leaves_nothing_of_the_old_one(appliance: Appliance, make: Make) -> None:
@@ -138,3 +139,15 @@ def test_an_unknown_pipeline_is_404_whatever_is_asked_of_it(
     answer = appliance.ask(method, f"{PATH}/nobody{path}", body)
     assert (answer.status, answer.code) == (404, "pipeline_not_found")
     assert answer.json["error"]["message"] == "no pipeline 'nobody'"
+
+
+def test_a_pipeline_is_shown_with_the_columns_of_the_rows_that_land(appliance: Appliance) -> None:
+    query = "SELECT event_id, (payload->>'n')::INTEGER AS n FROM events"
+    body = {"transforms": [{"type": "sql", "query": query}]}
+    assert appliance.ask("PUT", "/_local/pipelines/columned", body).status == 201
+    found = appliance.ask("GET", "/_local/pipelines/columned").json
+    assert found["columns"] == [{"name": "event_id", "kind": "VARCHAR"}, {"name": "n", "kind": "INTEGER"}]
+    assert found["columns_problem"] is None
+    plain = appliance.ask("PUT", "/_local/pipelines/plain", {})
+    assert plain.status in {200, 201}
+    assert appliance.ask("GET", "/_local/pipelines/plain").json["columns"] is None
