@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -78,11 +79,16 @@ async def engine_at(
         LOGGER.removeHandler(journal)
 
 
+_NEVER = threading.Event()
+_LOOK_EVERY_S = 0.002
+"""Without a pause the looking itself took the cores from the processes that were waited for."""
+
+
 async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
     """Let the loop run until `condition` holds. Raises: TimeoutError."""
     async with asyncio.timeout(within_s):
         while not condition():
-            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+            await asyncio.get_running_loop().run_in_executor(None, _NEVER.wait, _LOOK_EVERY_S)
 
 
 async def until_delivered(engine: Engine, ref: str, within_s: float = 10.0) -> None:

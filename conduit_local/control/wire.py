@@ -177,7 +177,7 @@ def encode_letter(letter: DeadLetter, pipeline: Pipeline) -> dict[str, Any]:
         "id": letter.id,
         "pipeline_id": pipeline.id,
         "pipeline": pipeline.name,
-        "destination": letter.route or None,
+        "destination": letter.destination,
         "stage": letter.stage,
         "event_id": event_id_of(letter.content) if was_event else None,
         "seq": letter.seq or None,
@@ -223,7 +223,7 @@ def encode_group(group: DeadGroup, pipeline: Pipeline) -> dict[str, Any]:
     return {
         "pipeline_id": pipeline.id,
         "pipeline": pipeline.name,
-        "destination": group.route or None,
+        "destination": group.route.partition("@")[0] or None,
         "stage": group.stage,
         "reason": group.reason,
         "count": group.count,

@@ -159,12 +159,13 @@ class RunCatalog(Protocol):
         tells: Notice | None = None,
         ends: Collection[str] = (),
         through: Mapping[str, int] | None = None,
+        rewinds: bool = False,
     ) -> None:
         """
         Keep how far a run is (its state, stage, end, times and error), with lines of its log; these routes of its own
         end with it, and these behind the place `through`, in the same commit. The dead letters that an ended replay
         still has are released, but for those of an open batch. What it counted is kept as well where it was a dry run:
-        no batch did.
+        no batch did. Where it `rewinds`, the pipeline's sources start over.
         """
         ...
 

@@ -49,7 +49,10 @@ class DeadLetter:
     number: int
     pipeline: PipelineNumber
     route: str
-    """The destination that did not get it; empty in the stage `extract`, where none did."""
+    """
+    The route that did not deliver it: that of a destination (`files`), or of a run of its own (`files@run_…`), or one
+    that is no more (`files@`). Empty in the stage `extract`, where none did.
+    """
     seq: int
     stage: Stage
     error: str
@@ -71,6 +74,11 @@ class DeadLetter:
         """The public id."""
         return f"dead_{self.number}"
 
+    @property
+    def destination(self) -> str | None:
+        """The name of the destination that lacks it; None where all do."""
+        return self.route.partition("@")[0] or None
+
 
 def headline(error: str) -> str:
     """An error on one line, for logs: what made it may be in it, whole."""
@@ -89,6 +97,9 @@ class DeadFilter:
 
     pipeline: PipelineNumber | None = None
     route: str | None = None
+    """With those of its former namesakes and of the runs that delivered everything once more."""
+    without: tuple[str, ...] = ()
+    """Destinations that are left out."""
     stage: Stage | None = None
     reason: str | None = None
     numbers: tuple[int, ...] | None = None

@@ -96,10 +96,6 @@ class Log(Protocol):
         """How far each source of a pipeline was read, by its name."""
         ...
 
-    async def forget_cursors(self, pipeline: PipelineNumber, sources: Sequence[str] | None = None) -> None:
-        """These sources (None: all of them) start over."""
-        ...
-
     async def settled(self, pipeline: Pipeline) -> int:
         """The last `seq` once every `append` that was under way has come to its end."""
         ...

@@ -113,7 +113,8 @@ class Dead:
         parts = self._parts
         async with parts.changing(ref) as live:
             require_room(live)
-            wanted = replace(wanted, pipeline=live.number)
+            held = tuple(name for name, one in live.pipeline.spec.routes().items() if one.paused)
+            wanted = replace(wanted, pipeline=live.number, without=held)
             run = Run(
                 number=0,
                 pipeline=live.number,
@@ -124,6 +125,8 @@ class Dead:
                 started_at_us=None,
             )
             run, taken = await parts.catalog.begin_replay(run, wanted, MOST_IN_A_REPLAY)
+            if not taken and held and await parts.catalog.count_dead(replace(wanted, without=())):
+                raise Conflict(f"{', '.join(held)} is paused, or a run has them in hand: a replay waits for nothing")
             if not taken:
                 raise DeadLetterNotFound(f"no dead letters of {live.pipeline.name!r} to replay that no run has in hand")
             live.waiting.append(run)

@@ -89,8 +89,8 @@ class Landing:
 
     async def transformed(self, batch: Batch) -> Made:
         """
-        The batch's rows, by the recipe of its intent. A recipe that cannot make them has never made any: then the one
-        of now takes its place.
+        The batch's rows, by the recipe of its intent. Where that cannot make them, the one of now takes its place,
+        unless the object is there: a less busy machine made it, and the appliance was cut off before it could say so.
 
         Raises: MadeAnew; TransformUnavailable, DestinationUnavailable, StoreUnavailable.
         """
@@ -106,19 +106,37 @@ class Landing:
         recipe = self._texts.recipe(batch.recipe, self._live.pipeline.uuid)
         route.transforming = True
         try:
-            return await make(
+            made = await make(
                 self._transforms, recipe, batch, read, goes_on=lambda: self._live.pipeline.spec is begun_with
             )
+            if made.overstepped and await self._is_there(batch):
+                made.content.close()
+                raise TransformUnavailable(
+                    f"repeat a batch that has landed: {made.dead[0].error}; raise the limit and restart",
+                    needs_person=True,
+                )
+            return made
         except TransformUnavailable as error:
             run = next((run for run in self._live.runs if run.number == batch.run), None)
             now = self.recipe_text(run) if error.needs_person else batch.recipe
-            if now == batch.recipe:
+            if now == batch.recipe or await self._is_there(batch):
                 raise
             batch = replace(batch, recipe=now)
             await self._catalog.make_by(batch)
             raise MadeAnew(batch) from error
         finally:
             route.transforming = False
+
+    async def _is_there(self, batch: Batch) -> bool:
+        """Whether an attempt before has landed it, as far as the destination can tell."""
+        destination = self._destinations.make(self._texts.destination(batch.destination, self._live.pipeline.uuid))
+        try:
+            content = await destination.read(batch.key)
+        finally:
+            await destination.close()
+        if content is not None:
+            content.close()
+        return content is not None
 
     async def write(self, batch: Batch, content: Content) -> Written:
         """

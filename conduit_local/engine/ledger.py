@@ -25,7 +25,8 @@ class Ledger:
     @property
     def closes(self) -> bool:
         """Whether every accepted event is accounted for."""
-        return self.accepted == self.delivered + self.dead + self.pending + self.purged
+        parts = (self.delivered, self.dead, self.pending, self.purged)
+        return self.accepted == sum(parts) and min(parts) >= 0
 
 
 def ledger_of(route: LiveRoute, head: Mark) -> Ledger:

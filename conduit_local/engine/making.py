@@ -37,6 +37,8 @@ class Made:
 
     content: Content
     dead: Sequence[NewDeadLetter] = ()
+    overstepped: bool = False
+    """Whether any of them died of what it took, which another time may do."""
 
 
 async def make(
@@ -74,7 +76,8 @@ class _Making:
         except BaseException:
             _close(pieces)
             raise
-        return Made(content=pieces[0] if len(pieces) == 1 else Joined(pieces), dead=self._dead)
+        content = pieces[0] if len(pieces) == 1 else Joined(pieces)
+        return Made(content=content, dead=self._dead, overstepped=self._lone_oversteps > 0)
 
     async def _search(self, first_seq: int, last_seq: int, pieces: list[Content]) -> None:
         """Add what these events yield to `pieces`, and those that fail to the dead."""

@@ -18,6 +18,7 @@ from conduit_local.engine.parts import Parts, cancel_run, limit_of, live_pipelin
 from conduit_local.engine.topology import LivePipeline, LiveRoute
 
 _ID_WIDTH = 8
+_TRIES = 5
 
 
 class Manage:
@@ -95,54 +96,54 @@ class Manage:
         unless it was paused: what it had still to deliver is then given up.
         Raises: PipelineNotFound, PreconditionFailed, ManagedByFile, NameTaken, InvalidRequest, StoreUnavailable.
         """
-        parts = self._parts
-        now = parts.topology.find(ref).pipeline
-        now.require_match(expects)
-        now.require_managed_by(managed_by)
-        await parts.checks.check(become(now.spec), by_file=managed_by is not None, old=now.spec)
-        async with parts.changing(ref) as live:
-            old = live.pipeline
-            old.require_match(expects)
-            old.require_managed_by(managed_by)
-            spec = become(old.spec)
-            await parts.checks.check(spec, by_file=managed_by is not None, old=old.spec)
-            public_id = spec.id or old.id
-            self._check_free(spec.name, public_id, live)
-            new = old.changed(
-                parts.clock.now_us(),
-                id=public_id,
-                spec=spec.model_copy(update={"id": public_id}),
-                managed_by=managed_by,
-            )
-            if new.spec == old.spec and new.managed_by == old.managed_by:
-                return old
-            head_seq = await parts.log.settled(old)
-            given_up = self._give_up(live, spec)
-            try:
-                texts, names = parts.route_texts(spec, new.uuid), [route.name for route in given_up]
-                records = await parts.catalog.change_pipeline(new, texts, head_seq, names, tells=kind_of_edit(old, new))
-            except BaseException:
-                for route in given_up:
-                    route.given_up = False
-                raise
+        parts, by_file = self._parts, managed_by is not None
+        for _ in range(_TRIES):
+            now = parts.topology.find(ref).pipeline
+            now.require_match(expects)
+            now.require_managed_by(managed_by)
+            spec = become(now.spec)
+            await parts.checks.check(spec, by_file=by_file, old=now.spec)  # outside the lock, which others wait for
+            async with parts.changing(ref) as live:
+                if live.pipeline.spec is now.spec:
+                    live.pipeline.require_match(expects)
+                    live.pipeline.require_managed_by(managed_by)
+                    return await self._change(live, spec, managed_by)
+        raise Conflict(f"the pipeline {now.name!r} is being changed by others; try again")
+
+    async def _change(self, live: LivePipeline, spec: PipelineSpec, managed_by: str | None) -> Pipeline:
+        parts, old = self._parts, live.pipeline
+        public_id = spec.id or old.id
+        self._check_free(spec.name, public_id, live)
+        spec = spec.model_copy(update={"id": public_id})
+        new = old.changed(parts.clock.now_us(), id=public_id, spec=spec, managed_by=managed_by)
+        if new.spec == old.spec and new.managed_by == old.managed_by:
+            return old
+        head_seq = await parts.log.settled(old)
+        given_up = self._give_up(live, spec)
+        try:
+            texts, names = parts.route_texts(spec, new.uuid), [route.name for route in given_up]
+            records = await parts.catalog.change_pipeline(new, texts, head_seq, names, tells=kind_of_edit(old, new))
+        except BaseException:
             for route in given_up:
-                route.ended = True
-                live.routes.pop(route.name, None)
-            parts.topology.replace(live, new)
-            live.limit = limit_of(spec)
-            for record in records:
-                parts.take_up(live, record)
-            parts.pull(live)
-            parts.hurry(live)
-            say(logging.INFO, "changed", new.name)
-            return new
+                route.given_up = False
+            raise
+        for route in given_up:
+            route.ended = True
+            live.routes.pop(route.name, None)
+        parts.topology.replace(live, new)
+        live.limit = limit_of(spec)
+        for record in records:
+            parts.take_up(live, record)
+        parts.pull(live)
+        parts.hurry(live)
+        say(logging.INFO, "changed", new.name)
+        return new
 
     async def delete(self, ref: str, *, managed_by: str | None = None) -> Pipeline:
         """
         Delete a pipeline: gone from every list at once; what was accepted is still delivered, then all is purged.
 
         Only what a paused destination had still to deliver is given up.
-
         Raises: PipelineNotFound, ManagedByFile, StoreUnavailable.
         """
         parts = self._parts
@@ -158,7 +159,8 @@ class Manage:
                 raise
             for runs in (live.runs, live.waiting):
                 runs.clear()
-            live.extracting = live.looking = None
+            live.end_extracting()
+            live.end_looking()
             parts.pull(live)
         parts.hurry(live)
         say(logging.INFO, "deleted; delivering what was accepted", old.name)
@@ -169,7 +171,6 @@ class Manage:
     async def pause(self, ref: str) -> Pipeline:
         """
         Stop delivering; go on accepting. Runs under way are cancelled, those that wait too.
-
         Raises: PipelineNotFound; Conflict when it is stopped; StoreUnavailable.
         """
         async with self._parts.changing(ref) as live:
@@ -259,6 +260,7 @@ class Manage:
             source.retry_at_us = None
         parts.bell.ring(live.number)
         parts.pull_bell.ring(live.number)
+        parts.completion.tell(live)
         return live.pipeline
 
     @staticmethod

@@ -39,8 +39,8 @@ class Parts:
     completion: Completion
     start_route: Callable[[LivePipeline, LiveRoute], None]
     start_source: Callable[[LivePipeline, LiveSource], None]
-    spawn: Callable[[Coroutine[None, None, None], str], None]
-    """Starts what takes its time; an error of it is its own to show."""
+    spawn: Callable[[Coroutine[None, None, None], str], Callable[[], object]]
+    """Starts what takes its time, and gives what cuts it off; an error of it is its own to show."""
 
     def hurry(self, live: LivePipeline) -> None:
         """A person asked: routes and sources that wait for their next attempt try at once."""
@@ -158,9 +158,8 @@ async def cancel_run(parts: Parts, live: LivePipeline, run: Run) -> Run:
         if run in runs:
             runs.remove(run)
     if live.extracting is not None and live.extracting.number == run.number:
-        live.extracting = None
-        live.to_extract.clear()
+        live.end_extracting()
     if live.looking is not None and live.looking.number == run.number:
-        live.looking = None
+        live.end_looking()
     live.behind_at_begin.pop(run.number, None)
     return cancelled

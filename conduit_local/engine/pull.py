@@ -95,7 +95,7 @@ class Pull:
 
     def _is_wanted(self) -> bool:
         live = self._live
-        if live.pipeline.deleted or not live.pipeline.state.accepts:
+        if live.pipeline.deleted or live.rewinding or not live.pipeline.state.accepts:
             return False
         if live.extracting is not None:
             return self._here.name in live.to_extract and live.extract_error is None
@@ -110,7 +110,7 @@ class Pull:
             self._cursor = (await world.log.source_cursors(live.number)).get(here.name)
         epoch, run = here.epoch, live.extracting
         pulled = await source.pull(self._cursor, MOST_AT_ONCE)
-        if epoch != here.epoch or here.ended or not self._is_wanted():
+        if epoch != here.epoch or here.ended or live.extracting is not run or not self._is_wanted():
             return True  # told to start over, or to stop, meanwhile: what was read is read again when it is wanted
         await self._keep(pulled)
         self._cursor = pulled.cursor

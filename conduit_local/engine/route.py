@@ -200,7 +200,7 @@ class Route:
         """How long the batch in hand must wait for its next attempt."""
         live, route = self._live, self._route
         wanted = not route.spec.paused and (
-            self._streams() or route.through_seq is not None or live.wanted_through(batch.last_seq) >= batch.last_seq
+            self._streams() or self._ends() or live.wanted_through(batch.last_seq) >= batch.last_seq
         )
         if not wanted:
             return _UNTIL_THE_BELL
@@ -385,6 +385,12 @@ class Route:
             and pipeline.spec.schedule is None
             and not self._route.spec.paused
         )
+
+    def _ends(self) -> bool:
+        """Whether it has an end to come to; what is left of a cancelled replay waits while the pipeline is paused."""
+        if self._route.replays is not None and self._live.pipeline.state is State.PAUSED:
+            return any(run.number == self._route.replays for run in self._live.runs)
+        return self._route.through_seq is not None
 
     def _wanted_through(self, through: int) -> int:
         """How far to deliver without waiting; a run that ends sooner comes first, so that batches are of one run."""

@@ -34,8 +34,8 @@ class Stages:
         if live.extracting is not None:
             if live.extract_error is not None:
                 await self._fail(live, live.extracting, live.extract_error)
-                live.extracting, live.extract_error = None, None
-                live.to_extract.clear()
+                live.end_extracting()
+                self._parts.pull_bell.ring(live.number)
             elif not live.to_extract or not live.pipeline.state.accepts:
                 await self._load(live, live.extracting)
         while live.waiting and not live.is_running:
@@ -68,9 +68,9 @@ class Stages:
         if run.trigger is Trigger.REPLAY:
             await self._replay(live, run, lines)
         elif run.options.dry_run:
-            live.looking = run
             await parts.catalog.keep_run(run, lines)
-            parts.spawn(self._look(live, run), f"dry run {run.id}")
+            live.looking = run
+            live.stop_looking = parts.spawn(self._look(live, run), f"dry run {run.id}")
         elif live.sources and pipeline.state.accepts:
             await self._extract(live, replace(run, stage=RunStage.EXTRACT), lines)
         else:
@@ -94,11 +94,14 @@ class Stages:
     async def _extract(self, live: LivePipeline, run: Run, lines: list[RunLine]) -> None:
         """Have the sources read to their end; from the beginning, if all is wanted once more."""
         parts = self._parts
-        if run.options.full_refresh:
+        live.rewinding = run.options.full_refresh  # nothing is taken from here until that is kept
+        try:
+            await parts.catalog.keep_run(run, lines, rewinds=run.options.full_refresh)
+        finally:
             for source in live.sources.values():
-                source.epoch += 1
-            await parts.log.forget_cursors(live.number)
-        await parts.catalog.keep_run(run, lines)
+                source.epoch += live.rewinding
+            live.rewinding = False
+        live.extract_error = None
         for source in live.sources.values():
             source.retry_at_us, source.attempt = None, 0
         live.to_extract = set(live.sources)
@@ -119,8 +122,7 @@ class Stages:
                 for name in live.pipeline.spec.routes()
             ]
         await self._start(live, begun, records, lines or [])
-        live.extracting = None
-        live.to_extract.clear()
+        live.end_extracting()
 
     async def _start(self, live: LivePipeline, begun: Run, records: list[RouteRecord], lines: list[RunLine]) -> None:
         parts = self._parts
@@ -179,7 +181,7 @@ class Stages:
             except ConduitError as error:  # it is begun again, for it still waits in the catalog as under way
                 LOGGER.error("dry run %s: %s", run.id, error.message)
                 live.waiting.insert(0, run)
-            live.looking = None
+            live.looking = live.stop_looking = None
         parts.completion.tell(live)
 
     # Replay ----------------------------------------------------------------------------------------------
@@ -189,7 +191,7 @@ class Stages:
         parts = self._parts
         in_hand = await parts.catalog.in_hand(run.number)
         through_seq = 0
-        if in_hand.pop("", 0):
+        if in_hand.pop("", 0) or run.extracted:  # begun before: what it has made events of belongs to it
             await self._append_inputs(live, run)
             through_seq = await parts.log.settled(live.pipeline)
         destinations = live.pipeline.spec.routes()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from conduit_local.core.batch import Batch
@@ -122,8 +122,12 @@ class LivePipeline:
     """Its sources that were not read to their end yet."""
     extract_error: str | None = None
     """Why its sources cannot be read."""
+    rewinding: bool = False
+    """Whether its sources are being told to start over."""
     looking: Run | None = None
     """The dry run that is under way."""
+    stop_looking: Callable[[], object] | None = None
+    """Cuts it off."""
     dead_inputs: int = 0
     """How many dead letters it has that never were events."""
     accept_us: Samples = field(default_factory=Samples)
@@ -165,6 +169,17 @@ class LivePipeline:
     def is_running(self) -> bool:
         """Whether a run is under way, so that others wait."""
         return bool(self.runs) or self.extracting is not None or self.looking is not None
+
+    def end_extracting(self) -> None:
+        """No run's sources are read any more."""
+        self.extracting, self.extract_error = None, None
+        self.to_extract.clear()
+
+    def end_looking(self) -> None:
+        """The dry run is over, or not wanted any more."""
+        if self.stop_looking is not None:
+            self.stop_looking()
+        self.looking = self.stop_looking = None
 
     def asked_for(self) -> list[Run]:
         """The runs that are under way or wait, but for those of a stream."""

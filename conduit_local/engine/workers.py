@@ -39,9 +39,9 @@ class Workers:
         """A task that ends by itself once the appliance stops."""
         self._keep(work, name, self._soft)
 
-    def start(self, work: Coroutine[None, None, None], name: str) -> None:
-        """A task that is cancelled once the appliance stops."""
-        self._keep(work, name, self._others)
+    def start(self, work: Coroutine[None, None, None], name: str) -> Callable[[], object]:
+        """A task that is cancelled once the appliance stops, or by what this returns."""
+        return self._keep(work, name, self._others).cancel
 
     async def end(self, grace_s: float, hurry: Callable[[], Awaitable[None]]) -> None:
         """
@@ -60,8 +60,11 @@ class Workers:
             say(logging.WARNING, f"{task.get_name()}: not done within {grace_s:g}s; it is repeated at next start")
             task.cancel()
 
-    def _keep(self, work: Coroutine[None, None, None], name: str, among: set[asyncio.Task[None]]) -> None:
+    def _keep(
+        self, work: Coroutine[None, None, None], name: str, among: set[asyncio.Task[None]]
+    ) -> "asyncio.Task[None]":
         tasks = self._tasks
         task = tasks.create_task(work, name=name)
         among.add(task)
         task.add_done_callback(among.discard)
+        return task

@@ -1,20 +1,19 @@
 """What is kept in the commit of the events it came with: where a source goes on, and what of it is no event."""
 
 import sqlite3
-from collections.abc import Sequence
 
 from conduit_local.core.log import Along
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
 from conduit_local.core.ports import Clock
 from conduit_local.store.dead import drop_letters, insert_dead
 from conduit_local.store.readers import Readers
+from conduit_local.store.room import Room
 from conduit_local.store.writer import Writer
 
 _KEEP_CURSOR = (
     "INSERT INTO source_cursors VALUES (?, ?, ?) ON CONFLICT (pipeline, source) DO UPDATE SET cursor = excluded.cursor"
 )
 _CURSORS = "SELECT source, cursor FROM source_cursors WHERE pipeline = ?"
-_FORGET_CURSORS = "DELETE FROM source_cursors WHERE pipeline = ?"
 _ADD_EXTRACTED = "UPDATE runs SET extracted = extracted + ?, dead = dead + ? WHERE number = ?"
 _NOBODY = ""
 """The route of what died before there was an event: every destination lacks it."""
@@ -37,23 +36,15 @@ class SourceTable:
     _writer: Writer
     _readers: Readers
     _clock: Clock
+    _room: Room
 
     async def note(self, pipeline: Pipeline, along: Along) -> None:
         """`Log.note`."""
+        if along.dead and (refusal := self._room.refusal()) is not None:
+            raise refusal
         at_us = self._clock.now_us()
         await self._writer.call(lambda db: keep_along(db, pipeline, along, 0, at_us))
 
     async def source_cursors(self, pipeline: PipelineNumber) -> dict[str, str]:
         """`Log.source_cursors`."""
         return dict(await self._readers.call(lambda db: db.execute(_CURSORS, (pipeline,)).fetchall()))
-
-    async def forget_cursors(self, pipeline: PipelineNumber, sources: Sequence[str] | None = None) -> None:
-        """`Log.forget_cursors`."""
-
-        def forget(db: sqlite3.Connection) -> None:
-            if sources is None:
-                db.execute(_FORGET_CURSORS, (pipeline,))
-                return
-            db.executemany(f"{_FORGET_CURSORS} AND source = ?", [(pipeline, source) for source in sources])
-
-        await self._writer.call(forget)

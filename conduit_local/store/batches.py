@@ -148,7 +148,7 @@ class BatchTable:
         if end.replays is not None:
             settle_replay(db, batch, end.replays, end.dead, end.filtered, end.at_us)
         elif end.dead:
-            insert_dead(db, batch.pipeline, batch.route.partition("@")[0], end.dead, end.at_us, batch.run)
+            insert_dead(db, batch.pipeline, batch.route, end.dead, end.at_us, batch.run)
         totals = (batch.count, end.rows, end.filtered, dead, written.size_bytes, end.rows > 0, batch.key, batch.run)
         db.execute(_ADD_TO_RUN, totals)
         db.execute(_END_STREAM_RUN, (end.at_us, batch.run))

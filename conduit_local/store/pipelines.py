@@ -11,8 +11,9 @@ from conduit_local.core.pipeline import Pipeline, PipelineNumber, State
 from conduit_local.core.run import Run, RunLine
 from conduit_local.core.texts import Texts
 from conduit_local.core.webhook import NoticeKind, notice_of
+from conduit_local.store.ended import end_route, give_up_route
 from conduit_local.store.readers import Readers
-from conduit_local.store.runs import END_ROUTE, give_up_route, insert_line, insert_run, update_run
+from conduit_local.store.runs import insert_line, insert_run, update_run
 from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
 
@@ -185,7 +186,7 @@ class PipelineTables:
 
     async def end_route(self, pipeline: PipelineNumber, route: str) -> None:
         """`Catalog.end_route`."""
-        await self._writer.call(lambda db: db.execute(END_ROUTE, (pipeline, route)).rowcount)
+        await self._writer.call(lambda db: end_route(db, pipeline, route))
 
     async def domains(self) -> dict[str, str]:
         """`Catalog.domains`."""

@@ -9,6 +9,7 @@ from typing import Any
 from conduit_local.core.pipeline import PipelineNumber
 from conduit_local.core.run import Run, RunLine, RunOptions, RunStage, RunState, Trigger
 from conduit_local.core.webhook import Notice
+from conduit_local.store.ended import give_up_route
 from conduit_local.store.readers import Readers
 from conduit_local.store.webhooks import Outbox
 from conduit_local.store.writer import Writer
@@ -39,13 +40,8 @@ _RELEASE_LETTERS = """
         SELECT 1 FROM batches b WHERE b.closed_at_us IS NULL AND b.pipeline = dead_letters.pipeline
         AND b.route = dead_letters.route || '@' || ?2 AND dead_letters.place BETWEEN b.first_seq AND b.last_seq)"""
 """What an open batch holds may have landed: it stays in hand until that is known."""
+_REWIND = "DELETE FROM source_cursors WHERE pipeline = ?"
 _END_ROUTE_BEHIND = "UPDATE routes SET through_seq = ? WHERE pipeline = ? AND name = ?"
-_CANCEL_ITS_RUN = (
-    "UPDATE runs SET state = 'cancelled', finished_at_us = ? WHERE trigger = 'stream' AND state = 'running'"
-    " AND number IN (SELECT run FROM batches WHERE pipeline = ? AND route = ? AND closed_at_us IS NULL)"
-)
-_DROP_OPEN_BATCH = "DELETE FROM batches WHERE pipeline = ? AND route = ? AND closed_at_us IS NULL"
-END_ROUTE = "DELETE FROM routes WHERE pipeline = ? AND name = ?"
 _INSERT_LINE = "INSERT INTO run_lines (run, at_us, level, message) VALUES (?, ?, ?, ?)"
 _LINES = "SELECT at_us, level, message FROM run_lines WHERE run = ? ORDER BY number DESC LIMIT ?"
 _LINES_OF_RUNS = """
@@ -77,6 +73,7 @@ class RunTables:
         tells: Notice | None = None,
         ends: Collection[str] = (),
         through: Mapping[str, int] | None = None,
+        rewinds: bool = False,
     ) -> None:
         """`Catalog.keep_run`."""
 
@@ -86,6 +83,8 @@ class RunTables:
             for route, last_seq in (through or {}).items():
                 db.execute(_END_ROUTE_BEHIND, (last_seq, run.pipeline, route))
             update_run(db, run)
+            if rewinds:
+                db.execute(_REWIND, (run.pipeline,))
             for line in lines:
                 insert_line(db, run.number, line)
             if tells is not None:
@@ -211,13 +210,6 @@ def update_run(db: sqlite3.Connection, run: Run) -> None:
         db.execute(_COUNT_DRY, (run.extracted, run.events, run.rows, run.filtered, run.dead, run.number))
     if run.trigger is Trigger.REPLAY and run.state.has_ended:
         db.execute(_RELEASE_LETTERS, (run.number, run.id))
-
-
-def give_up_route(db: sqlite3.Connection, pipeline: PipelineNumber, route: str, at_us: int) -> None:
-    """Forget a route, and the batch that it had in hand; where that was a run of its own, it ends."""
-    db.execute(_CANCEL_ITS_RUN, (at_us, pipeline, route))
-    db.execute(_DROP_OPEN_BATCH, (pipeline, route))
-    db.execute(END_ROUTE, (pipeline, route))
 
 
 def _which_runs(

@@ -59,7 +59,7 @@ SAY_IT_THEMSELVES = {"limit", "state", "trigger", "scopes"}
 
 
 PROMISED = {
-    "pipelines": {"list", "show", "apply", "pause", "resume", "drain", "flush", "delete"},
+    "pipelines": {"list", "show", "apply", "pause", "resume", "drain", "flush", "delete", "test"},
     "events": {"send", "list", "show", "tail"},
     "runs": {"list", "show", "start", "cancel", "logs", "download"},
     "dead": {"list", "groups", "show", "edit", "replay", "discard", "export"},

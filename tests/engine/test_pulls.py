@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from conduit_local.core.dead import DeadFilter, Stage
+from conduit_local.core.errors import StoreUnavailable
 from conduit_local.core.kinds import parse_spec
 from conduit_local.core.pipeline import Health
 from conduit_local.core.run import Run, RunOptions, RunStage, RunState, Trigger
 from conduit_local.engine.engine import Engine
+from conduit_local.store.catalog import SqliteCatalog
+from tests.engine.test_runs import Gate, GatedMaker
 from tests.engines import engine_at, ledgers, objects_below, payloads_below, until
-from tests.making import MODEL
+from tests.making import MODEL, numbered
 
 COLLECTS = "0 0 1 1 *"
 
@@ -186,3 +189,51 @@ async def test_input_that_is_no_event_is_a_dead_letter_and_an_event_once_it_is_m
         assert live.dead_inputs == 0
     async with engine_at(tmp_path) as engine:
         assert engine.topology.find("orders").dead_inputs == 0
+
+
+async def test_a_full_refresh_starts_over_however_busy_the_source_and_however_often_the_store_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(tmp_path, "a.jsonl", 0, 50)
+    async with engine_at(tmp_path) as engine:
+        await engine.manage.create(spec())
+        await delivered(engine, 50)
+        real, refused = SqliteCatalog.keep_run, [2]
+
+        async def late(self: SqliteCatalog, run: Run, *args: Any, **more: Any) -> None:
+            drop(tmp_path, "b.jsonl", 1_000 + refused[0], 1)
+            if more.get("rewinds") and refused[0]:
+                refused[0] -= 1
+                raise StoreUnavailable("not now")
+            await real(self, run, *args, **more)
+
+        monkeypatch.setattr(SqliteCatalog, "keep_run", late)
+        done = await ended(engine, await engine.runs.request("orders", RunOptions(full_refresh=True)))
+        assert done.state is RunState.SUCCESS
+        await until(lambda: landed(tmp_path).count(0) == 2)
+        assert [landed(tmp_path).count(n) for n in range(50)] == [2] * 50
+
+
+async def test_a_run_that_fails_while_it_reads_leaves_a_streaming_source_at_work(tmp_path: Path) -> None:
+    fixture = {"type": "fixture", "path": "fixtures/contacts.jsonl"}
+    async with engine_at(tmp_path) as engine:
+        await engine.manage.create(spec(sources=[fixture], retry={"initial": 0.05, "max": 0.05}))
+        failed = await ended(engine, await engine.runs.request("orders", RunOptions()))
+        assert failed.state is RunState.FAILED
+        (tmp_path / "fixtures").mkdir()
+        (tmp_path / "fixtures" / "contacts.jsonl").write_text('{"n":1}\n')
+        await delivered(engine, 1)
+        assert landed(tmp_path) == [1]
+
+
+async def test_what_waits_begins_once_a_drain_is_called_off(tmp_path: Path) -> None:
+    gate = Gate()
+    async with engine_at(tmp_path, destinations=lambda maker: GatedMaker(maker, gate)) as engine:
+        await engine.manage.create(spec(sources=[]))
+        await engine.ingest.accept("orders", numbered(0, 5))
+        await until(lambda: gate.waiting == 1)
+        await engine.manage.drain("orders")
+        run = await engine.runs.request("orders", RunOptions())
+        await engine.manage.resume("orders")
+        gate.open.set()
+        assert (await ended(engine, run)).state is RunState.SUCCESS

@@ -57,8 +57,11 @@ def clock() -> WatchedClock:
 async def ticks(engine: Engine, ref: str = "orders") -> list[str]:
     """When its runs by schedule were asked for, the oldest first."""
     live = engine.topology.find(ref)
-    await until(lambda: not live.waiting and not live.runs, within_s=60)
-    found = await engine.queries.runs(ref, before=None, limit=500)
+    while True:
+        await until(lambda: not live.asked_for(), within_s=60)
+        found = await engine.queries.runs(ref, before=None, limit=500)
+        if all(run.state.has_ended for run, _ in found):  # one is kept a moment before it waits
+            break
     return [rfc3339(run.created_at_us) for run, _ in reversed(found) if run.trigger is Trigger.SCHEDULE]
 
 

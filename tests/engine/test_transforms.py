@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from conduit_local.core.dead import DeadFilter, Stage
-from conduit_local.core.errors import DeadLetterNotFound, InvalidRequest
+from conduit_local.core.errors import Conflict, DeadLetterNotFound, DestinationUnavailable, InvalidRequest
 from conduit_local.core.event import NewEvents
 from conduit_local.core.kinds import parse_spec, patched_spec
 from conduit_local.core.pipeline import Health
 from conduit_local.core.run import Run, RunOptions, RunState, Trigger
+from conduit_local.destinations.kinds import DestinationMaker
 from conduit_local.engine.engine import Engine
 from conduit_local.engine.ledger import ledger_of
 from tests.engine.test_runs import Gate, GatedMaker
@@ -312,3 +313,86 @@ async def test_a_replay_that_is_cancelled_while_it_waits_holds_nothing(tmp_path:
         assert {one.replay for one in await letters(engine)} == {None}
         gate.open.set()
         await settled(engine)
+
+
+async def test_the_letters_of_a_full_refresh_are_not_counted_where_their_events_were(tmp_path: Path) -> None:
+    async with engine_at(tmp_path) as engine:
+        await engine.manage.create(spec(schedule="0 0 1 1 *"))
+        await engine.ingest.accept("orders", numbered(0, 20, frozenset({3, 7})))
+        await ended(engine, await engine.runs.request("orders", RunOptions()))
+        await ended(engine, await engine.runs.request("orders", RunOptions(full_refresh=True)))
+        assert ledger(engine) == (20, 18, 2, 0, 0, 0)
+        assert {one.destination for one in await letters(engine)} == {"files"}
+        assert len(await letters(engine)) == 4
+        await engine.manage.change("orders", lambda old: patched_spec(old, MEND, MODEL))
+        done = await ended(engine, (await engine.dead.replay("orders", DeadFilter(route="files"))).run)
+        assert (done.rows, await letters(engine)) == (4, [])
+        assert ledger(engine) == (20, 20, 0, 0, 0, 0)
+    async with engine_at(tmp_path) as engine:
+        assert ledger(engine) == (20, 20, 0, 0, 0, 0)
+
+
+async def test_the_letters_of_a_destination_that_was_removed_are_not_counted_on_its_namesake(tmp_path: Path) -> None:
+    async with engine_at(tmp_path) as engine:
+        await engine.manage.create(spec())
+        await engine.ingest.accept("orders", numbered(0, 10, frozenset({3, 7})))
+        await settled(engine)
+        elsewhere = {"destinations": [{"type": "files", "name": "other", "path": "other"}]}
+        await engine.manage.change("orders", lambda old: patched_spec(old, elsewhere, MODEL))
+        live = engine.topology.find("orders")
+        await until(lambda: list(live.routes) == ["other"])
+        again = {"destinations": [{"type": "files", "name": "files", "path": "out"}]}
+        await engine.manage.change("orders", lambda old: patched_spec(old, again | MEND, MODEL))
+        await ended(engine, (await engine.dead.replay("orders", DeadFilter())).run)
+        assert await letters(engine) == []
+        assert ledger(engine) == (0, 0, 0, 0, 0, 0)
+        assert len(rows(tmp_path / "out")) == 10
+
+
+async def test_a_replay_does_not_wait_for_a_destination_that_is_paused(tmp_path: Path) -> None:
+    async with engine_at(tmp_path) as engine:
+        await engine.manage.create(spec())
+        await engine.ingest.accept("orders", numbered(0, 10, frozenset({3})))
+        await settled(engine)
+        held = {"destinations": [{"type": "files", "name": "files", "path": "out", "paused": True}]}
+        await engine.manage.change("orders", lambda old: patched_spec(old, held, MODEL))
+        with pytest.raises(Conflict, match="files is paused"):
+            await engine.dead.replay("orders", DeadFilter())
+        assert [one.replay for one in await letters(engine)] == [None]
+
+
+async def test_a_batch_that_has_landed_kills_no_event_when_its_repeat_takes_too_long(tmp_path: Path) -> None:
+    query = "SELECT event_id, list_sum(range(3000000)) AS n FROM events"
+    async with engine_at(tmp_path, destinations=Losing) as engine:
+        await engine.manage.create(spec(query, retry={"initial": 3600, "max": 3600}))
+        await engine.ingest.accept("orders", numbered(0, 1))
+        route = engine.topology.find("orders").routes["files"]
+        await until(lambda: route.attempt == 1, within_s=30)
+        assert len(rows(tmp_path / "out")) == 1
+    async with engine_at(tmp_path, transforms={"time_limit": 0.1, "memory": 64 * 1024**2}) as engine:
+        await engine.manage.change("orders", lambda old: patched_spec(old, {"retry": {"initial": 0.05}}, MODEL))
+        route = engine.topology.find("orders").routes["files"]
+        await until(lambda: route.health is Health.BLOCKED or route.cursor == 1, within_s=60)
+        assert await letters(engine) == []
+        assert len(rows(tmp_path / "out")) == 1
+
+
+class Losing:
+    """Destinations whose answers are lost behind what they wrote."""
+
+    def __init__(self, maker: DestinationMaker) -> None:
+        self._maker = maker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._maker, name)
+
+    def make(self, spec: Any) -> Any:
+        made = self._maker.make(spec)
+        real = made.write
+
+        async def write(key: str, content: Any) -> Any:
+            await real(key, content)
+            raise DestinationUnavailable("the answer was lost")
+
+        made.write = write  # type: ignore[method-assign]
+        return made

@@ -63,13 +63,28 @@ def rows_of(content: Content) -> list[Any]:
     return [json.loads(line) for line in bytes_of(content).splitlines()]
 
 
+_SEEN: set[int] = set()
+
+
 def children() -> set[int]:
-    """The process ids of all our children, zombies too."""
+    """
+    The process ids of all our children that run SQL, zombies too where they were seen alive.
+
+    Other tests of this process may have appliances of their own at the same time.
+    """
     found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
             found |= set(map(int, (task / "children").read_text().split()))
-    return found
+    _SEEN.update(filter(_runs_sql, found))
+    return found & _SEEN
+
+
+def _runs_sql(pid: int) -> bool:
+    try:
+        return b"transforms.child" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def descriptors() -> int:

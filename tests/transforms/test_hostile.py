@@ -68,10 +68,9 @@ async def test_a_check_without_end_is_stopped_too(strict: SqlTransforms) -> None
 )
 async def test_a_query_that_expands_is_stopped_at_its_memory(strict: SqlTransforms, query: str) -> None:
     said = await overstepped(strict, query)
-    assert said in {
-        "took more memory than it may; a batch has 128 MiB (transforms.memory in the settings)",
-        "took longer than 1.5s (transforms.time_limit in the settings)",
-    }
+    assert said.endswith("(transforms.memory in the settings)") or said == (
+        "took longer than 1.5s (transforms.time_limit in the settings)"
+    )
     assert rows_of(await strict.apply(PLAIN, sql("SELECT 1 AS a"), reading(orders(1)))) == [{"a": 1}]
 
 

@@ -46,6 +46,7 @@ CODES = {
         "run_not_found",
         "webhook_not_found",
         "domain_not_found",
+        "dead_letter_not_found",
         "output_not_found",
     },
     405: {"method_not_allowed"},
