@@ -6,7 +6,8 @@ from typing import Any
 
 from conduit_local.core.times import SECOND_US
 from conduit_local.engine.engine import Engine
-from conduit_local.engine.topology import LivePipeline, percentiles
+from conduit_local.engine.samples import percentiles
+from conduit_local.engine.topology import LivePipeline
 
 _RANKS = (50, 95, 99)
 
