@@ -88,11 +88,13 @@ class Completion:
             live.behind_at_begin.pop(run.number, None)
 
     async def _purge(self, live: LivePipeline) -> None:
-        """Drop all that is left of a deleted pipeline, in slices."""
+        """Drop a slice of what is left of a deleted pipeline: others that wait have their turn before the next one."""
         for route in live.routes.values():  # a paused one may have a batch in hand: nobody is to hear of it any more
             route.given_up = True
-        while await self._log.forget(live.number):
-            pass
+        if await self._log.forget(live.number):
+            self._told[live.number] = live
+            self._bell.set()
+            return
         await self._catalog.purge_pipeline(live.number)
         for route in live.routes.values():
             route.ended = True
