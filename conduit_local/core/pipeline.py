@@ -68,6 +68,11 @@ class Pipeline:
         """The next version, with these fields."""
         return replace(self, updated_at_us=at_us, revision=self.revision + 1, **fields)
 
+    def require_changeable(self, if_match: str | None, managed_by: str | None) -> None:
+        """Raises: PreconditionFailed, ManagedByFile."""
+        self.require_match(if_match)
+        self.require_managed_by(managed_by)
+
     def require_managed_by(self, asking: str | None) -> None:
         """Raises: ManagedByFile where it is defined in a file, and `asking` (a file, or None for an API) is none."""
         if self.managed_by is not None and asking is None:

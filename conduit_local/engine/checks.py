@@ -40,8 +40,14 @@ class Checks:
         if problems:
             raise refusal(problems)
         self.check_variables(spec, _any_values(spec))
-        if old is None or (old.transforms, old.variables) != (spec.transforms, spec.variables):
+        if old is None or self.must_ask(spec, old):
             await self.columns(spec)
+
+    def must_ask(self, spec: PipelineSpec, old: PipelineSpec) -> bool:
+        """Whether to check it in the place of `old` takes SQL, which takes its time. Raises: InvalidRequest."""
+        if not spec.transforms or (old.transforms, old.variables) == (spec.transforms, spec.variables):
+            return False
+        return self._transforms.recipe(spec, _any_values(spec)) not in self._columns
 
     def check_variables(self, spec: PipelineSpec, given: Mapping[str, str]) -> None:
         """Raises: InvalidRequest when a source or a transform names a variable that is not among `given`."""

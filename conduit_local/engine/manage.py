@@ -99,14 +99,14 @@ class Manage:
         parts, by_file = self._parts, managed_by is not None
         for _ in range(_TRIES):
             now = parts.topology.find(ref).pipeline
-            now.require_match(expects)
-            now.require_managed_by(managed_by)
-            spec = become(now.spec)
-            await parts.checks.check(spec, by_file=by_file, old=now.spec)  # outside the lock, which others wait for
+            now.require_changeable(expects, managed_by)
+            await parts.checks.check(become(now.spec), by_file=by_file, old=now.spec)  # may take its time: no lock
             async with parts.changing(ref) as live:
-                if live.pipeline.spec is now.spec:
-                    live.pipeline.require_match(expects)
-                    live.pipeline.require_managed_by(managed_by)
+                old = live.pipeline
+                old.require_changeable(expects, managed_by)
+                spec = become(old.spec)
+                if not parts.checks.must_ask(spec, old.spec):
+                    await parts.checks.check(spec, by_file=by_file, old=old.spec)
                     return await self._change(live, spec, managed_by)
         raise Conflict(f"the pipeline {now.name!r} is being changed by others; try again")
 
