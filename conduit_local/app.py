@@ -36,6 +36,7 @@ from conduit_local.core.ports import Clock
 from conduit_local.core.spec import PipelineSpec
 from conduit_local.core.texts import Texts
 from conduit_local.destinations.kinds import DESTINATIONS, DestinationMaker
+from conduit_local.destinations.means import Means
 from conduit_local.dialects.s0 import routes as s0
 from conduit_local.dialects.s1 import routes as s1
 from conduit_local.dialects.s2 import routes as s2
@@ -131,9 +132,14 @@ async def run_appliance(start: Start, ready: Callable[[str], None]) -> None:
             log=store.log,
             catalog=store.catalog,
             destinations=DestinationMaker(
-                folder.path,
+                Means(
+                    data_folder=folder.path,
+                    threads=threads,
+                    sender=sender,
+                    check_url=guard.check_url,
+                    environment=start.environment,
+                ),
                 tuple(map(Path, settings.allowed_folders)),
-                threads,
                 settings.stand_ins.destinations,
                 settings.stand_ins.sources,
                 vault.place,

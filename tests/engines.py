@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,9 +13,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from conduit_local.core.ports import Clock, Destinations
+from conduit_local.core.delivering import Destinations
+from conduit_local.core.ports import Clock
 from conduit_local.core.texts import Texts
 from conduit_local.destinations.kinds import DESTINATIONS, DestinationMaker
+from conduit_local.destinations.means import Means
 from conduit_local.egress.client import HttpClient
 from conduit_local.egress.guard import Guard
 from conduit_local.engine.clock import SystemClock
@@ -51,32 +54,43 @@ async def engine_at(
         vault = FileVault(folder / "secrets.key", None)
         texts = Texts(MODEL, DESTINATIONS, vault)
         with ThreadPoolExecutor(4) as threads:
-            maker = DestinationMaker(folder, (), threads)
             async with (
                 store_at(folder, clock, texts, **store_settings) as store,
                 HttpClient(guard := Guard((), loopback=True)) as sender,
                 open_transforms(TransformSettings(**transforms or {}), scratch=folder / "transforms") as sql,
-                run_engine(
-                    Ports(
-                        log=store.log,
-                        catalog=store.catalog,
-                        destinations=destinations(maker) if destinations else maker,
-                        transforms=sql,
-                        sources=SourceMaker(folder, (), threads, clock, sender, check_url=guard.check_url),
-                        sender=sender,
-                        clock=clock,
-                        texts=texts,
-                        key_ring=vault,
-                    ),
-                    journal,
-                    MODEL,
-                    settings or EngineSettings(keys_required=False),
-                    Random(1),
-                ) as engine,
             ):
-                yield engine
+                maker = DestinationMaker(means_at(folder, threads, sender, guard))
+                ports = Ports(
+                    log=store.log,
+                    catalog=store.catalog,
+                    destinations=destinations(maker) if destinations else maker,
+                    transforms=sql,
+                    sources=SourceMaker(folder, (), threads, clock, sender, check_url=guard.check_url),
+                    sender=sender,
+                    clock=clock,
+                    texts=texts,
+                    key_ring=vault,
+                )
+                settings = settings or EngineSettings(keys_required=False)
+                async with run_engine(ports, journal, MODEL, settings, Random(1)) as engine:
+                    yield engine
     finally:
         LOGGER.removeHandler(journal)
+
+
+def means_at(folder: Path, threads: ThreadPoolExecutor, sender: HttpClient, guard: Guard) -> Means:
+    """What destinations are made with."""
+    return Means(
+        data_folder=folder, threads=threads, sender=sender, check_url=guard.check_url, environment=dict(os.environ)
+    )
+
+
+@asynccontextmanager
+async def destinations_at(folder: Path) -> AsyncIterator[DestinationMaker]:
+    """What makes destinations, without an engine."""
+    with ThreadPoolExecutor(2) as threads:
+        async with HttpClient(guard := Guard((), loopback=True)) as sender:
+            yield DestinationMaker(means_at(folder, threads, sender, guard))
 
 
 _NEVER = threading.Event()

@@ -92,10 +92,14 @@ class Batch:
 
 
 class Written(NamedTuple):
-    """What became of a batch. `place` is the object's address for people: a path, a URL."""
+    """
+    What became of a batch. `place` is the object's address for people: a path, a URL. `sha256` is that of its bytes,
+    in hexadecimal digits; where the destination keeps rows and no bytes, that of the JSON lines it took.
+    """
 
     place: str
     size_bytes: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,15 @@ def object_key(folder: str, partition: str, first_seq: int, last_seq: int, exten
     """`<folder>/<partition>/<first seq>-<last seq>.<extension>`, with twelve digits a number."""
     name = f"{first_seq:012d}-{last_seq:012d}.{extension}"
     return "/".join(part for part in (folder, partition, name) if part)
+
+
+_OBJECT_NAME = re.compile(r"(?:.*/)?(\d{12,19})-(\d{12,19})\.[^/]+")
+
+
+def seqs_of(key: str) -> tuple[int, int] | None:
+    """The first and the last seq in an object's key; None where it is no `object_key`."""
+    found = _OBJECT_NAME.fullmatch(key)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def cut(

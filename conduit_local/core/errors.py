@@ -348,9 +348,19 @@ class TransformUnavailable(Undelivered):
 
 
 class DestinationUnavailable(Undelivered):
-    """A destination cannot take the batch now."""
+    """
+    A destination cannot take the batch now.
+
+    `wait_s` is how long it asked to be left alone, at least: a `Retry-After`.
+    """
 
     code = "destination_unavailable"
+
+    def __init__(
+        self, message: str, *, needs_person: bool = False, retry_after_s: int = 1, wait_s: float | None = None
+    ) -> None:
+        super().__init__(message, needs_person=needs_person, retry_after_s=retry_after_s)
+        self.wait_s = wait_s
 
 
 def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -90,6 +90,7 @@ Bytes = Annotated[
 
 
 MAX_BATCH_EVENTS = 100_000
+MAX_IN_FLIGHT = 16
 
 
 class Part(BaseModel):
@@ -104,17 +105,6 @@ class Component(Part):
     type: str
 
 
-class DestinationSpec(Component):
-    """Where a route lands events."""
-
-    name: str = ""
-    """Names the route within its pipeline; the type when left out, with a number where types repeat."""
-    title: Annotated[str | None, AfterValidator(check_title)] = None
-    """What people call it, where that is not its name."""
-    paused: bool = False
-    """Holds this route alone: its events are kept until it goes on."""
-
-
 class BatchSpec(Part):
     """When a batch closes: at whichever of these comes first."""
 
@@ -126,6 +116,18 @@ class BatchSpec(Part):
     """How long the oldest event waits for company."""
 
 
+class OwnBatchSpec(Part):
+    """Where a destination's batches close elsewhere than those of its pipeline; what is left out is the pipeline's."""
+
+    max_events: Annotated[int, Field(ge=1, le=MAX_BATCH_EVENTS)] | None = None
+    max_bytes: Annotated[Bytes, Field(ge=1_024, le=64 * 1024**2)] | None = None
+    max_age: Annotated[Duration, Field(ge=0.05, le=86_400)] | None = None
+
+    def over(self, batch: BatchSpec) -> BatchSpec:
+        """These settings, and those of `batch` where there are none."""
+        return batch.model_copy(update=self.model_dump(exclude_none=True))
+
+
 class RetrySpec(Part):
     """How a destination that is unavailable is tried again: full jitter, without end."""
 
@@ -135,6 +137,23 @@ class RetrySpec(Part):
     def backoff(self) -> Backoff:
         """The rule that these settings name."""
         return Backoff(initial_s=self.initial, max_s=max(self.initial, self.max))
+
+
+class DestinationSpec(Component):
+    """Where a route lands events."""
+
+    name: str = ""
+    """Names the route within its pipeline; the type when left out, with a number where types repeat."""
+    title: Annotated[str | None, AfterValidator(check_title)] = None
+    """What people call it, where that is not its name."""
+    paused: bool = False
+    """Holds this route alone: its events are kept until it goes on."""
+    batch: OwnBatchSpec = OwnBatchSpec()
+    """Where its batches close elsewhere than those of the pipeline."""
+    retry: RetrySpec | None = None
+    """How it is tried again, where that is not how the pipeline says."""
+    concurrency: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] | None = None
+    """Batches on their way at once; left out, as many as suit the kind."""
 
 
 class LimitsSpec(Part):

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from conduit_local.core.batch import Written
 from conduit_local.core.content import Content
+from conduit_local.core.delivering import Finding, ObjectContent
 from conduit_local.core.errors import DestinationUnavailable
-from conduit_local.core.ports import ObjectContent
 from conduit_local.core.secrets import SecretMap
 from conduit_local.core.spec import DestinationSpec
 
@@ -29,6 +29,7 @@ class AbsentDestination:
     """`Destination` that is not here."""
 
     extension = "jsonl"
+    in_flight = 1
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
@@ -44,6 +45,13 @@ class AbsentDestination:
     async def read(self, key: str) -> ObjectContent | None:
         """`Destination.read`: nothing was ever written."""
         return None
+
+    def objects(self, folder: str) -> None:
+        """`Destination.objects`: there is nowhere to look."""
+
+    async def probe(self) -> list[Finding]:
+        """`Destination.probe`."""
+        return [Finding(step="find", ok=False, message=self._reason)]
 
     async def close(self) -> None:
         """`Destination.close`: nothing is held."""

@@ -10,7 +10,8 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import uuid
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -20,11 +21,10 @@ from pydantic import AfterValidator
 
 from conduit_local.core.batch import Partition, Written
 from conduit_local.core.content import Content
+from conduit_local.core.delivering import Finding, Found, ObjectContent
 from conduit_local.core.errors import DestinationUnavailable
-from conduit_local.core.ports import ObjectContent
-from conduit_local.core.spec import DestinationSpec
-from conduit_local.formats.compression import SUFFIXES, Compression, compress
-from conduit_local.formats.jsonl import Record, records
+from conduit_local.destinations.objects import ObjectsSpec
+from conduit_local.formats.objects import Pieces, Summed, encoded
 
 _COMPARE_BYTES = 1 << 20
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not blocking: a pipe would never open
@@ -48,39 +48,26 @@ def _plain_path(path: str) -> str:
     return path
 
 
-def _partition_pattern(pattern: str) -> str:
-    Partition(pattern)
-    return pattern
-
-
-class FilesSpec(DestinationSpec):
+class FilesSpec(ObjectsSpec):
     """Lands batches as files."""
 
     type: Literal["files"] = "files"
     path: Annotated[str, AfterValidator(_plain_path)] = "out"
     """The folder: relative to the data folder, or absolute (in configuration files; for APIs where allowed)."""
-    format: Literal["jsonl"] = "jsonl"
-    compression: Compression = "none"
-    record: Record = "envelope"
-    """
-    `envelope` (event_id, pipeline_id, event_type, received_at, payload) or the `payload` alone; a transform's rows with
-    other columns land as they are.
-    """
-    partition: Annotated[str, AfterValidator(_partition_pattern)] = ""
-    """Folders by time of receipt in UTC, like `dt=%Y-%m-%d/hour=%H`; a batch closes where it changes."""
 
 
 class FilesDestination:
     """`Destination` for local files."""
 
     def __init__(self, spec: FilesSpec, data_folder: Path, threads: ThreadPoolExecutor) -> None:
-        self._spec = spec
+        self._form = spec.form
         self._partition = Partition(spec.partition)
         self._threads = threads
         path = Path(spec.path)
         self._root = path if path.is_absolute() else data_folder
         self._below = () if path.is_absolute() else path.parts
-        self.extension = f"{spec.format}{SUFFIXES[spec.compression]}"
+        self.extension = self._form.extension
+        self.in_flight = spec.concurrency or 1
 
     def partition(self, received_at_us: int) -> str:
         """`Destination.partition`."""
@@ -88,14 +75,77 @@ class FilesDestination:
 
     async def write(self, key: str, content: Content) -> Written:
         """`Destination.write`: in a thread; when the caller is cancelled, the thread goes on to its end."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._write, key, content)
+        async with encoded(content, self._form) as pieces:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._write, key, pieces)
 
     async def read(self, key: str) -> ObjectContent | None:
         """`Destination.read`: the file is opened here, and read by whoever asks for its pieces."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._open, key)
 
+    async def objects(self, folder: str) -> AsyncIterator[Sequence[Found]]:
+        """`Destination.objects`: folder by folder. What is hidden is none of them: a `.part` of an attempt is."""
+        folders = [folder]
+        while folders:
+            here = folders.pop()
+            below, found = await asyncio.get_running_loop().run_in_executor(self._threads, self._list, here)
+            folders += below
+            yield found
+
+    async def probe(self) -> list[Finding]:
+        """`Destination.probe`."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._probe)
+
     async def close(self) -> None:
         """`Destination.close`: nothing is held between batches."""
+
+    def _list(self, folder: str) -> tuple[list[str], list[Found]]:
+        names = (*self._below, *folder.split("/"))
+        below: list[str] = []
+        found: list[Found] = []
+        try:
+            with _folder(self._root, names, make=False) as here:
+                for name in sorted(os.listdir(here)):  # noqa: PTH208 - a descriptor
+                    entry = os.stat(name, dir_fd=here, follow_symlinks=False)
+                    if stat.S_ISDIR(entry.st_mode):
+                        below.append(f"{folder}/{name}")
+                    elif not name.startswith("."):
+                        found.append(Found(f"{folder}/{name}", entry.st_size))
+        except FileNotFoundError:
+            return [], []
+        except OSError as error:
+            raise DestinationUnavailable(f"list {self._root.joinpath(*names)}: {_reason(error)}") from error
+        return below, found
+
+    def _probe(self) -> list[Finding]:
+        findings: list[Finding] = []
+        name, content = f".probe-{uuid.uuid4().hex}", b"conduit-local looks whether it can write here\n"
+        step = "write"
+
+        def note(message: str) -> None:
+            findings.append(Finding(step=step, ok=True, message=message))
+
+        try:
+            with _folder(self._root, self._below) as folder:
+                _place(folder, name, [content])
+                note(f"{self._root.joinpath(*self._below)} takes files")
+                try:
+                    step = "read back"
+                    with os.fdopen(os.open(name, _TO_READ, dir_fd=folder), "rb") as file:
+                        if file.read() != content:
+                            raise OSError(errno.EIO, "what was written comes back changed")
+                    note("what was written comes back")
+                    step = "overwrite"
+                    with suppress(FileExistsError):
+                        _place(folder, name, [b"other content\n"])
+                        raise OSError(errno.EIO, "a file with other content was written over")
+                    note("a file with other content is never written over")
+                finally:
+                    os.unlink(name, dir_fd=folder)
+                step = "remove"
+                note("the trial file is gone")
+        except OSError as error:
+            findings.append(Finding(step=step, ok=False, message=_reason(error)))
+        return findings
 
     def _open(self, key: str) -> ObjectContent | None:
         *folders, name = (*self._below, *key.split("/"))
@@ -115,13 +165,13 @@ class FilesDestination:
         except OSError as error:
             raise DestinationUnavailable(f"read {place}: {_reason(error)}") from error
 
-    def _write(self, key: str, content: Content) -> Written:
+    def _write(self, key: str, pieces: Pieces) -> Written:
         *folders, name = (*self._below, *key.split("/"))
         place = self._root.joinpath(*folders, name)
         try:
             with _folder(self._root, folders) as folder:
-                lines = records(content, self._spec.record)
-                size = _place(folder, name, compress(lines, self._spec.compression))
+                summed = Summed(pieces())
+                _place(folder, name, summed)
         except FileExistsError as error:
             raise DestinationUnavailable(
                 f"write {place}: a file with other content is there; move it away, or give the pipeline another path",
@@ -131,7 +181,7 @@ class FilesDestination:
             raise DestinationUnavailable(
                 f"write {place}: {_reason(error)}", needs_person=error.errno in _PERSON_MUST_ACT
             ) from error
-        return Written(place=str(place), size_bytes=size)
+        return Written(str(place), summed.size_bytes, summed.sha256)
 
 
 def _reason(error: OSError) -> str:
@@ -181,7 +231,7 @@ def _open_folder(name: str, where: int) -> int:
     return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=where)
 
 
-def _place(folder: int, name: str, content: Iterable[bytes]) -> int:
+def _place(folder: int, name: str, content: Iterable[bytes]) -> None:
     """Put `content` under `name` at once and for good. Raises: FileExistsError when other content is there."""
     part = f".{name}.part"
     with suppress(FileNotFoundError):
@@ -189,7 +239,7 @@ def _place(folder: int, name: str, content: Iterable[bytes]) -> int:
     try:
         fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
         with os.fdopen(fd, "w+b") as file:
-            size = sum(map(file.write, content))
+            file.writelines(content)
             file.flush()
             os.fsync(fd)
             if _exists(folder, name):
@@ -202,7 +252,6 @@ def _place(folder: int, name: str, content: Iterable[bytes]) -> int:
             os.unlink(part, dir_fd=folder)
         raise
     os.fsync(folder)
-    return size
 
 
 def _exists(folder: int, name: str) -> bool:

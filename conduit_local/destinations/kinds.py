@@ -1,18 +1,24 @@
 """The kinds of destinations, and how one is made."""
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from conduit_local.core.connectors import no_connector
-from conduit_local.core.ports import Destination
+from conduit_local.core.delivering import Destination
 from conduit_local.core.problems import Problem
 from conduit_local.core.secrets import locked_in
 from conduit_local.core.spec import Component, DestinationSpec, PipelineSpec
 from conduit_local.destinations.absent import AbsentDestination, ConnectorSpec
 from conduit_local.destinations.files import FilesDestination, FilesSpec
+from conduit_local.destinations.means import Means
 
 DESTINATIONS: dict[str, type[DestinationSpec]] = {"files": FilesSpec, "connector": ConnectorSpec}
+
+_MAKERS: dict[str, Callable[[Any, Means, str], Destination]] = {
+    "files": lambda spec, means, _origin: FilesDestination(spec, means.data_folder, means.threads),
+}
+"""By type: the settings, what it is made with, and its origin (`Destinations.make`)."""
 
 
 class DestinationMaker:
@@ -20,33 +26,26 @@ class DestinationMaker:
 
     def __init__(
         self,
-        data_folder: Path,
-        allowed_folders: tuple[Path, ...],
-        threads: ThreadPoolExecutor,
-        stand_ins: Mapping[str, FilesSpec] | None = None,
+        means: Means,
+        allowed_folders: tuple[Path, ...] = (),
+        stand_ins: Mapping[str, DestinationSpec] | None = None,
         source_stand_ins: Mapping[str, Component] | None = None,
         keys_at: str = "secrets.key",
     ) -> None:
         """`stand_ins` are by the connector's name; `keys_at` says where the keys of secrets are looked for."""
-        self._data_folder = data_folder
+        self._tools = means
         self._allowed_folders = allowed_folders
-        self._threads = threads
         self._stand_ins = stand_ins or {}
         self._source_stand_ins = source_stand_ins or {}
         self._keys_at = keys_at
 
-    def make(self, spec: DestinationSpec) -> Destination:
+    def make(self, spec: DestinationSpec, origin: str = "") -> Destination:
         """`Destinations.make`."""
         reason = self._absence(spec)
-        match spec:
-            case ConnectorSpec() if spec.connector in self._stand_ins:
-                return FilesDestination(self._stand_ins[spec.connector], self._data_folder, self._threads)
-            case _ if reason is not None:
-                return AbsentDestination(reason)
-            case FilesSpec():
-                return FilesDestination(spec, self._data_folder, self._threads)
-            case _:
-                raise AssertionError(f"no destination of type {spec.type!r}")
+        if reason is not None:
+            return AbsentDestination(reason)
+        meant = self._stand_ins[spec.connector] if isinstance(spec, ConnectorSpec) else spec
+        return _MAKERS[meant.type](meant, self._tools, origin)
 
     def missing(self, spec: PipelineSpec) -> str | None:
         """`Destinations.missing`."""

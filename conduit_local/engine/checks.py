@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 
 from conduit_local.core.content import Column
-from conduit_local.core.ports import Destinations
+from conduit_local.core.delivering import Destinations
 from conduit_local.core.problems import Path, Problem, refusal
 from conduit_local.core.pulling import Sources
 from conduit_local.core.secrets import REVEAL

@@ -8,10 +8,11 @@ from random import Random
 
 from conduit_local.core.catalog import Catalog
 from conduit_local.core.dead import DeadFilter
+from conduit_local.core.delivering import Destinations
 from conduit_local.core.errors import StoreUnavailable
 from conduit_local.core.log import Log
 from conduit_local.core.pipeline import PipelineNumber
-from conduit_local.core.ports import Clock, Destinations, Sender
+from conduit_local.core.ports import Clock, Sender
 from conduit_local.core.pulling import Sources
 from conduit_local.core.spec import PipelineSpec
 from conduit_local.core.texts import Texts

@@ -5,8 +5,8 @@ from dataclasses import replace
 from conduit_local.core.batch import Batch, Chunk, Written
 from conduit_local.core.catalog import Catalog
 from conduit_local.core.content import Content, Envelopes
+from conduit_local.core.delivering import Destination, Destinations
 from conduit_local.core.errors import TransformUnavailable
-from conduit_local.core.ports import Destination, Destinations
 from conduit_local.core.run import Run
 from conduit_local.core.secrets import same_but_for_secrets
 from conduit_local.core.spec import DestinationSpec

@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from conduit_local.core.catalog import Catalog, RouteRecord
+from conduit_local.core.delivering import Destinations
 from conduit_local.core.errors import PipelineNotFound
 from conduit_local.core.log import Log
 from conduit_local.core.pipeline import Pipeline
-from conduit_local.core.ports import Bell, Clock, Destinations
+from conduit_local.core.ports import Bell, Clock
 from conduit_local.core.pulling import Sources
 from conduit_local.core.run import Run, RunLine, RunState
 from conduit_local.core.spec import DestinationSpec, PipelineSpec

@@ -17,11 +17,12 @@ from conduit_local.core.batch import Batch, Closing, Cut, Written, object_key
 from conduit_local.core.catalog import BatchEnd, Catalog
 from conduit_local.core.content import Envelopes
 from conduit_local.core.dead import headline
+from conduit_local.core.delivering import Destinations
 from conduit_local.core.errors import DestinationUnavailable, Unavailable, Undelivered
 from conduit_local.core.ids import run_id
 from conduit_local.core.log import Log
 from conduit_local.core.pipeline import Health, State
-from conduit_local.core.ports import Bell, Clock, Destinations
+from conduit_local.core.ports import Bell, Clock
 from conduit_local.core.retry import Backoff
 from conduit_local.core.run import Run, RunLine
 from conduit_local.core.texts import Texts

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from conduit_local.core.batch import Batch
+from conduit_local.core.delivering import ObjectContent
 from conduit_local.core.errors import Conflict, NotStoppable, RunEnded, RunNotFound
 from conduit_local.core.ids import parse_run_id, parse_run_uuid
 from conduit_local.core.pipeline import Pipeline, State
-from conduit_local.core.ports import ObjectContent
 from conduit_local.core.run import Run, RunOptions, RunState, Trigger
 from conduit_local.engine.journal import say
 from conduit_local.engine.manage import Manage

@@ -1,12 +1,10 @@
 """JSON lines."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from conduit_local.core.content import Content
+from conduit_local.core.encoding import Record
 from conduit_local.core.envelope import payload_of
-
-Record = Literal["envelope", "payload"]
 
 
 def records(content: Content, form: Record) -> Iterator[bytes]:

@@ -9,8 +9,8 @@ from contextlib import ExitStack, aclosing, closing
 from aiohttp import web
 
 from conduit_local.core.batch import Batch
+from conduit_local.core.delivering import ObjectContent
 from conduit_local.core.errors import ObjectNotFound, StoreUnavailable
-from conduit_local.core.ports import ObjectContent
 from conduit_local.http.call import Call
 
 _PIECE_BYTES = 1 << 20

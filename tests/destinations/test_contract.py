@@ -1,16 +1,15 @@
 """The contract of `Destination`, run over every kind there is."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from conduit_local.core.content import Envelopes
+from conduit_local.core.delivering import Destination
 from conduit_local.core.envelope import envelopes
-from conduit_local.core.ports import Destination
-from conduit_local.destinations.kinds import DESTINATIONS, DestinationMaker
-from tests.engines import objects_below
+from conduit_local.destinations.kinds import DESTINATIONS
+from tests.engines import destinations_at, objects_below
 
 AT_US = 1_782_050_973_000_000
 
@@ -42,9 +41,8 @@ def kind(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture
-def destination(tmp_path: Path, kind: dict[str, str]) -> Iterator[tuple[Destination, Read]]:
-    with ThreadPoolExecutor(2) as threads:
-        maker = DestinationMaker(tmp_path, (), threads)
+async def destination(tmp_path: Path, kind: dict[str, str]) -> AsyncIterator[tuple[Destination, Read]]:
+    async with destinations_at(tmp_path) as maker:
         spec = DESTINATIONS[kind["type"]].model_validate(kind)
         yield maker.make(spec), lambda: objects_below(tmp_path / "out")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from conduit_local.core.delivering import Destination
 from conduit_local.core.errors import DestinationUnavailable
-from conduit_local.core.ports import Destination
 from conduit_local.destinations.files import FilesDestination, FilesSpec
 from tests.destinations.test_contract import content, parts
 from tests.disks import Disk

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from conduit_local.core.catalog import BatchEnd
+from conduit_local.core.delivering import Destination, Destinations
 from conduit_local.core.errors import Conflict, RunEnded, StoreUnavailable
 from conduit_local.core.kinds import patched_spec
 from conduit_local.core.pipeline import State
-from conduit_local.core.ports import Destination, Destinations
 from conduit_local.core.run import Run, RunOptions, RunState, Trigger
 from conduit_local.core.spec import DestinationSpec, PipelineSpec
 from conduit_local.destinations.kinds import DestinationMaker
@@ -22,6 +22,7 @@ from conduit_local.engine.topology import LivePipeline
 from conduit_local.store.batches import BatchTable
 from conduit_local.store.log import SqliteLog
 from conduit_local.store.pipelines import PipelineTables
+from tests.destinations.wrapping import WrappedMaker
 from tests.engine.test_held_routes import FAST, TWO, hold, without
 from tests.engine.test_runs import COLLECTS, REFRESH, Gate, Gated, GatedMaker
 from tests.engines import engine_at, ledgers, objects_below, until, until_delivered
@@ -33,12 +34,10 @@ ONE = TWO[:1]
 def gated_two(gate: Gate) -> Callable[[DestinationMaker], Destinations]:
     """Destinations of which `two` waits at the gate before it writes."""
 
-    class Maker(GatedMaker):
-        def make(self, spec: DestinationSpec) -> Destination:
-            made = self._maker.make(spec)
-            return Gated(made, self._gate) if spec.name == "two" else made
+    def wrap(spec: DestinationSpec, made: Destination) -> Destination:
+        return Gated(made, gate) if spec.name == "two" else made
 
-    return lambda maker: Maker(maker, gate)
+    return lambda maker: WrappedMaker(maker, wrap)
 
 
 async def others_go_on(enough: Callable[[], bool] = lambda: False) -> None:

@@ -9,16 +9,15 @@ import pytest
 
 from conduit_local.core.batch import Written
 from conduit_local.core.content import Content
+from conduit_local.core.delivering import Destination
 from conduit_local.core.errors import NotStoppable, PipelineNotFound, RunEnded, RunNotFound, StoreUnavailable
 from conduit_local.core.ids import run_uuid
 from conduit_local.core.kinds import patched_spec
 from conduit_local.core.pipeline import State
-from conduit_local.core.ports import Destination, ObjectContent
-from conduit_local.core.problems import Problem
 from conduit_local.core.run import Run, RunOptions, RunState, Trigger
-from conduit_local.core.spec import DestinationSpec, PipelineSpec
 from conduit_local.destinations.kinds import DestinationMaker
 from conduit_local.engine.engine import Engine
+from tests.destinations.wrapping import Wrapped, WrappedMaker
 from tests.engines import engine_at, ledgers, objects_below, payloads_below, until, until_delivered
 from tests.making import MODEL, events, numbered, spec
 
@@ -35,45 +34,25 @@ class Gate:
         self.waiting = 0
 
 
-class Gated:
+class Gated(Wrapped):
     """A destination behind a gate."""
 
     def __init__(self, real: Destination, gate: Gate) -> None:
-        self._real = real
+        super().__init__(real)
         self._gate = gate
-        self.extension = real.extension
-
-    def partition(self, received_at_us: int) -> str:
-        return self._real.partition(received_at_us)
 
     async def write(self, key: str, content: Content) -> Written:
         self._gate.waiting += 1
         await self._gate.open.wait()
         self._gate.waiting -= 1
-        return await self._real.write(key, content)
-
-    async def read(self, key: str) -> ObjectContent | None:
-        return await self._real.read(key)
-
-    async def close(self) -> None:
-        await self._real.close()
+        return await self.real.write(key, content)
 
 
-class GatedMaker:
+class GatedMaker(WrappedMaker):
     """Makes destinations behind one gate."""
 
     def __init__(self, maker: DestinationMaker, gate: Gate) -> None:
-        self._maker = maker
-        self._gate = gate
-
-    def make(self, spec: DestinationSpec) -> Destination:
-        return Gated(self._maker.make(spec), self._gate)
-
-    def missing(self, spec: PipelineSpec) -> str | None:
-        return self._maker.missing(spec)
-
-    def refused_to_apis(self, spec: PipelineSpec) -> list[Problem]:
-        return self._maker.refused_to_apis(spec)
+        super().__init__(maker, lambda _, made: Gated(made, gate))
 
 
 async def ended(engine: Engine, run: Run) -> Run:

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
+from conduit_local.core.batch import Written
+from conduit_local.core.content import Content
 from conduit_local.core.dead import DeadFilter, Stage
 from conduit_local.core.errors import Conflict, DeadLetterNotFound, DestinationUnavailable, InvalidRequest
 from conduit_local.core.event import NewEvents
 from conduit_local.core.kinds import parse_spec, patched_spec
 from conduit_local.core.pipeline import Health
 from conduit_local.core.run import Run, RunOptions, RunState, Trigger
-from conduit_local.destinations.kinds import DestinationMaker
 from conduit_local.engine.engine import Engine
 from conduit_local.engine.ledger import ledger_of
+from tests.destinations.wrapping import Wrapped, WrappedMaker
 from tests.engine.test_runs import Gate, GatedMaker
 from tests.engines import engine_at, objects_below, until
 from tests.making import MODEL
@@ -363,7 +365,9 @@ async def test_a_replay_does_not_wait_for_a_destination_that_is_paused(tmp_path:
 
 async def test_a_batch_that_has_landed_kills_no_event_when_its_repeat_takes_too_long(tmp_path: Path) -> None:
     query = "SELECT event_id, list_sum(range(3000000)) AS n FROM events"
-    async with engine_at(tmp_path, destinations=Losing) as engine:
+    async with engine_at(
+        tmp_path, destinations=lambda maker: WrappedMaker(maker, lambda _, made: Losing(made))
+    ) as engine:
         await engine.manage.create(spec(query, retry={"initial": 3600, "max": 3600}))
         await engine.ingest.accept("orders", numbered(0, 1))
         route = engine.topology.find("orders").routes["files"]
@@ -377,22 +381,9 @@ async def test_a_batch_that_has_landed_kills_no_event_when_its_repeat_takes_too_
         assert len(rows(tmp_path / "out")) == 1
 
 
-class Losing:
-    """Destinations whose answers are lost behind what they wrote."""
+class Losing(Wrapped):
+    """A destination whose answers are lost behind what it wrote."""
 
-    def __init__(self, maker: DestinationMaker) -> None:
-        self._maker = maker
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._maker, name)
-
-    def make(self, spec: Any) -> Any:
-        made = self._maker.make(spec)
-        real = made.write
-
-        async def write(key: str, content: Any) -> Any:
-            await real(key, content)
-            raise DestinationUnavailable("the answer was lost")
-
-        made.write = write  # type: ignore[method-assign]
-        return made
+    async def write(self, key: str, content: Content) -> Written:
+        await self.real.write(key, content)
+        raise DestinationUnavailable("the answer was lost")

@@ -7,15 +7,14 @@ import pytest
 
 from conduit_local.core.batch import Written
 from conduit_local.core.content import Content
+from conduit_local.core.delivering import Destination
 from conduit_local.core.errors import DestinationUnavailable, StoreUnavailable
 from conduit_local.core.pipeline import Health, State
-from conduit_local.core.ports import Destination, ObjectContent
-from conduit_local.core.problems import Problem
 from conduit_local.core.run import RunState
-from conduit_local.core.spec import DestinationSpec, PipelineSpec
 from conduit_local.destinations.kinds import DestinationMaker
 from conduit_local.engine.clock import SteeredClock
 from conduit_local.engine.engine import Engine
+from tests.destinations.wrapping import Wrapped, WrappedMaker
 from tests.engines import engine_at, ledgers, payloads_below, until, until_delivered
 from tests.making import numbered, spec
 
@@ -23,16 +22,12 @@ FAST = {"max_events": 10, "max_age": "50ms"}
 QUICK = {"initial": "10ms", "max": "20ms"}
 
 
-class Flaky:
+class Flaky(Wrapped):
     """A destination in front of a real one, which fails as it is told: before or after it wrote."""
 
     def __init__(self, real: Destination, plan: list[str]) -> None:
-        self._real = real
+        super().__init__(real)
         self._plan = plan
-        self.extension = real.extension
-
-    def partition(self, received_at_us: int) -> str:
-        return self._real.partition(received_at_us)
 
     async def write(self, key: str, content: Content) -> Written:
         step = self._plan.pop(0) if self._plan else "good"
@@ -40,36 +35,20 @@ class Flaky:
             case "before":
                 raise DestinationUnavailable("no answer")
             case "after":
-                await self._real.write(key, content)
+                await self.real.write(key, content)
                 raise DestinationUnavailable("the answer was lost")
             case "blocked":
                 raise DestinationUnavailable("no permission", needs_person=True)
             case "bug":
                 raise ZeroDivisionError("a bug")
-        return await self._real.write(key, content)
-
-    async def read(self, key: str) -> ObjectContent | None:
-        return await self._real.read(key)
-
-    async def close(self) -> None:
-        await self._real.close()
+        return await self.real.write(key, content)
 
 
-class FlakyMaker:
+class FlakyMaker(WrappedMaker):
     """Makes flaky destinations that share one plan."""
 
     def __init__(self, maker: DestinationMaker, plan: list[str]) -> None:
-        self._maker = maker
-        self._plan = plan
-
-    def make(self, spec: DestinationSpec) -> Destination:
-        return Flaky(self._maker.make(spec), self._plan)
-
-    def missing(self, spec: PipelineSpec) -> str | None:
-        return self._maker.missing(spec)
-
-    def refused_to_apis(self, spec: PipelineSpec) -> list[Problem]:
-        return self._maker.refused_to_apis(spec)
+        super().__init__(maker, lambda _, made: Flaky(made, plan))
 
 
 async def test_a_batch_is_tried_again_until_it_lands_once(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ _OWN = {
     "paused": "is destination_status here",
 }
 """What every destination has beside its own settings, and how this API calls it."""
+_OVERRIDES = ("batch", "retry", "concurrency")
+"""What every destination may set for itself; shown where it does."""
 
 
 # Asked -------------------------------------------------------------------------------------------------------
@@ -150,7 +152,11 @@ def _config_of(document: Document) -> Document:
     """Its own settings; none where they are sealed under a key that is not here."""
     if document["type"] == _CONNECTOR:
         return dict(document["config"]) if isinstance(document["config"], Mapping) else {}
-    return {name: value for name, value in document.items() if name not in _OWN}
+    own = {name: value for name, value in document.items() if name not in _OWN}
+    unset = {
+        name for name in _OVERRIDES if own[name] in (None, {"max_events": None, "max_bytes": None, "max_age": None})
+    }
+    return {name: value for name, value in own.items() if name not in unset}
 
 
 def _settings(kind: str, config: Mapping[str, Any]) -> Document:
@@ -202,5 +208,6 @@ def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> Document:
     return found
 
 
-_EXPECTED_FIELDS = set(ConnectorSpec.model_fields) - {"connector", "config"}
-assert set(_OWN) == _EXPECTED_FIELDS, "a destination has a setting that this API has no word for"
+assert {*_OWN, *_OVERRIDES} == set(ConnectorSpec.model_fields) - {"connector", "config"}, (
+    "a destination has a setting that this API has no word for"
+)

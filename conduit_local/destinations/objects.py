@@ -1,0 +1,35 @@
+"""What destinations that keep objects have in common: how these are called, and what is in them."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from conduit_local.core.batch import Partition
+from conduit_local.core.encoding import Record
+from conduit_local.core.spec import DestinationSpec
+from conduit_local.formats.compression import Compression
+from conduit_local.formats.objects import Format, ObjectForm
+
+
+def _partition_pattern(pattern: str) -> str:
+    Partition(pattern)
+    return pattern
+
+
+class ObjectsSpec(DestinationSpec):
+    """Lands batches as objects."""
+
+    format: Format = "jsonl"
+    compression: Compression = "none"
+    record: Record = "envelope"
+    """
+    `envelope` (event_id, pipeline_id, event_type, received_at, payload) or the `payload` alone; a transform's rows with
+    other columns land as they are.
+    """
+    partition: Annotated[str, AfterValidator(_partition_pattern)] = ""
+    """Folders by time of receipt in UTC, like `dt=%Y-%m-%d/hour=%H`; a batch closes where it changes."""
+
+    @property
+    def form(self) -> ObjectForm:
+        """How rows become an object."""
+        return ObjectForm(format=self.format, compression=self.compression, record=self.record)
