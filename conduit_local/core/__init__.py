@@ -20,5 +20,6 @@ Nouns and rules: no IO, no clock, no event loop.
     problems    what is wrong with a configuration, in plain words
     times       RFC 3339 and durations
     plain       foreign text made safe to show
-    ports       what the engine needs from the world; by subject: catalog, log, pulling, transforming, delivering, encoding
+    ports       what the engine needs from the world; by subject: catalog, log, pulling, transforming, delivering,
+                encoding
 """
