@@ -17,10 +17,10 @@ from conduit_local.core.batch import Batch, Chunk
 from conduit_local.core.content import Content
 from conduit_local.core.envelope import envelopes
 from conduit_local.core.pipeline import PipelineNumber
-from conduit_local.core.problems import Problem, refusal
 from conduit_local.core.spec import PipelineSpec
 from conduit_local.core.times import SECOND_US, parse_rfc3339
-from conduit_local.core.transforming import QueryRefused, TransformFailed, Transforms
+from conduit_local.core.transforming import Transforms
+from conduit_local.engine.checks import checked
 from conduit_local.engine.making import make
 from conduit_local.transforms.running import open_transforms
 from conduit_local.transforms.settings import TransformSettings
@@ -80,14 +80,7 @@ async def try_out(
             it takes too much, or cannot be run.
     """
     recipe = transforms.recipe(spec, spec.given(variables or {}))
-    try:
-        await transforms.check(recipe)
-    except QueryRefused as error:
-        place = f"line {error.line}, column {error.column}: " if error.line is not None else ""
-        raise refusal([Problem(path=("transforms", error.step), message=place + error.message)]) from error
-    except TransformFailed as error:
-        said = f"fails without any event: {error.message}"
-        raise refusal([Problem(path=("transforms", error.step), message=said)]) from error
+    await checked(transforms, recipe)
     lines = _lines(spec.id or PIPELINE_ID, sample)
 
     async def read(first: int, last: int) -> list[Chunk]:

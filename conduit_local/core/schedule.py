@@ -17,7 +17,7 @@ The zones are data, which `zoneinfo` reads once for each zone that is named: no 
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from conduit_local.core.times import DAY_S, SECOND_US
 
@@ -103,10 +103,18 @@ def _next_named(line: str, after: datetime, zone: tzinfo) -> datetime | None:
     for wall in _on_the_wall(line, _wall(after, zone)):
         moment = wall.replace(tzinfo=zone).astimezone(UTC)
         if _wall(moment, zone) != wall:  # in a gap, where the moment is counted with the offset of before
-            moment = _first(lambda at, wall=wall: _wall(at, zone) > wall, moment - _DAY, moment)  # type: ignore[misc]
+            moment = _first(partial(_is_past, wall, zone), moment - _DAY, moment)
         if moment > after:
             return moment
     return None
+
+
+def _is_past(wall: datetime, zone: tzinfo, at: datetime) -> bool:
+    return _wall(at, zone) > wall
+
+
+def _has_left(offset: timedelta, zone: tzinfo, at: datetime) -> bool:
+    return _offset(at, zone) != offset
 
 
 def _next_repeated(line: str, after: datetime, zone: tzinfo) -> datetime | None:
@@ -121,11 +129,7 @@ def _next_repeated(line: str, after: datetime, zone: tzinfo) -> datetime | None:
             change = min(found, change + _DAY)
         if _offset(change, zone) == offset:
             return found
-        change = _first(
-            lambda at, old=offset: _offset(at, zone) != old,  # type: ignore[misc]
-            max(after, change - _DAY),
-            change,
-        )
+        change = _first(partial(_has_left, offset, zone), max(after, change - _DAY), change)
         if _shown(line, change, zone):
             return change
         after = change

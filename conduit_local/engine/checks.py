@@ -70,22 +70,24 @@ class Checks:
         recipe = self._transforms.recipe(spec, _any_values(spec))
         known = self._columns.get(recipe)
         if known is None:
-            known = await self._asked(recipe)
+            known = await checked(self._transforms, recipe)
             self._columns[recipe] = known
             if len(self._columns) > _REMEMBERED:
                 self._columns.popitem(last=False)
         self._columns.move_to_end(recipe)
         return known
 
-    async def _asked(self, recipe: Recipe) -> tuple[Column, ...]:
-        try:
-            return await self._transforms.check(recipe)
-        except QueryRefused as error:
-            place = f"line {error.line}, column {error.column}: " if error.line is not None else ""
-            raise refusal([Problem(path=("transforms", error.step), message=place + error.message)]) from error
-        except TransformFailed as error:
-            message = f"fails without any event: {error.message}"
-            raise refusal([Problem(path=("transforms", error.step), message=message)]) from error
+
+async def checked(transforms: Transforms, recipe: Recipe) -> tuple[Column, ...]:
+    """The columns that come of a recipe. Raises: InvalidRequest when a query is wrong; TransformUnavailable."""
+    try:
+        return await transforms.check(recipe)
+    except QueryRefused as error:
+        place = f"line {error.line}, column {error.column}: " if error.line is not None else ""
+        raise refusal([Problem(path=("transforms", error.step), message=place + error.message)]) from error
+    except TransformFailed as error:
+        message = f"fails without any event: {error.message}"
+        raise refusal([Problem(path=("transforms", error.step), message=message)]) from error
 
 
 def _texts_in(document: object, path: Path) -> Iterator[tuple[Path, str]]:
