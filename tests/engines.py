@@ -14,10 +14,12 @@ from random import Random
 from typing import Any
 
 from conduit_local.core.delivering import Destinations
+from conduit_local.core.encoding import Encoder
 from conduit_local.core.ports import Clock
 from conduit_local.core.texts import Texts
 from conduit_local.destinations.kinds import DESTINATIONS, DestinationMaker
 from conduit_local.destinations.means import Means
+from conduit_local.egress.addresses import Addresses
 from conduit_local.egress.client import HttpClient
 from conduit_local.egress.guard import Guard
 from conduit_local.engine.clock import SystemClock
@@ -26,6 +28,7 @@ from conduit_local.engine.journal import LOGGER, Journal
 from conduit_local.engine.ledger import ledger_of
 from conduit_local.sources.kinds import SourceMaker
 from conduit_local.store.vault import FileVault
+from conduit_local.transforms.encoding import open_encoder
 from conduit_local.transforms.running import open_transforms
 from conduit_local.transforms.settings import TransformSettings
 from tests.making import MODEL, store_at
@@ -57,9 +60,10 @@ async def engine_at(
             async with (
                 store_at(folder, clock, texts, **store_settings) as store,
                 HttpClient(guard := Guard((), loopback=True)) as sender,
-                open_transforms(TransformSettings(**transforms or {}), scratch=folder / "transforms") as sql,
+                open_transforms(limits := TransformSettings(**transforms or {}), scratch=folder / "transforms") as sql,
+                open_encoder(limits, scratch=folder / "encoding") as encoder,
             ):
-                maker = DestinationMaker(means_at(folder, threads, sender, guard))
+                maker = DestinationMaker(means_at(folder, threads, sender, guard, encoder))
                 ports = Ports(
                     log=store.log,
                     catalog=store.catalog,
@@ -78,10 +82,16 @@ async def engine_at(
         LOGGER.removeHandler(journal)
 
 
-def means_at(folder: Path, threads: ThreadPoolExecutor, sender: HttpClient, guard: Guard) -> Means:
+def means_at(folder: Path, threads: ThreadPoolExecutor, sender: HttpClient, guard: Guard, encoder: Encoder) -> Means:
     """What destinations are made with."""
     return Means(
-        data_folder=folder, threads=threads, sender=sender, check_url=guard.check_url, environment=dict(os.environ)
+        data_folder=folder,
+        threads=threads,
+        sender=sender,
+        check_url=guard.check_url,
+        addresses=Addresses(guard).of,
+        encoder=encoder,
+        environment=dict(os.environ),
     )
 
 
@@ -89,8 +99,11 @@ def means_at(folder: Path, threads: ThreadPoolExecutor, sender: HttpClient, guar
 async def destinations_at(folder: Path) -> AsyncIterator[DestinationMaker]:
     """What makes destinations, without an engine."""
     with ThreadPoolExecutor(2) as threads:
-        async with HttpClient(guard := Guard((), loopback=True)) as sender:
-            yield DestinationMaker(means_at(folder, threads, sender, guard))
+        async with (
+            HttpClient(guard := Guard((), loopback=True)) as sender,
+            open_encoder(TransformSettings(), scratch=folder / "encoding") as encoder,
+        ):
+            yield DestinationMaker(means_at(folder, threads, sender, guard, encoder))
 
 
 _NEVER = threading.Event()
@@ -116,13 +129,19 @@ def objects_below(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            content = path.read_bytes()
-            if path.suffix == ".zst":
-                content = zstd.decompress(content)
-            if path.suffix == ".gz":
-                content = gzip.decompress(content)
-            found[str(path.relative_to(folder))] = content
+            found[str(path.relative_to(folder))] = unpacked(path.read_bytes(), path.suffix)
     return found
+
+
+def unpacked(content: bytes, suffix: str) -> bytes:
+    """What a file whose name ends in `suffix` holds."""
+    match suffix:
+        case ".zst":
+            return zstd.decompress(content)
+        case ".gz":
+            return gzip.decompress(content)
+        case _:
+            return content
 
 
 def payloads_below(folder: Path) -> list[Any]:

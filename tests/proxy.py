@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NoReturn
 
 _READ_BYTES = 65_536
 _RESET = struct.pack("ii", 1, 0)
@@ -66,7 +67,7 @@ class Proxy:
 
     def __init__(self, port: int, loop: asyncio.AbstractEventLoop) -> None:
         self._upstream = port
-        self._loop = loop
+        self.loop = loop
         self._released = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -86,7 +87,7 @@ class Proxy:
             self._released.set()
             self._released.clear()
 
-        self._loop.call_soon_threadsafe(go)
+        self.loop.call_soon_threadsafe(go)
 
     async def serve(self, ready: threading.Event, stopped: asyncio.Event) -> None:
         """Serve until `stopped`."""
@@ -104,7 +105,7 @@ class Proxy:
         assert task is not None
         self._connections.add(task)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            with suppress(OSError):
                 await _Connection(self, reader, writer).run(self._upstream)
         except asyncio.CancelledError:  # the proxy stops, or one direction has ended
             return
@@ -122,6 +123,10 @@ class Proxy:
         await self._released.wait()
 
 
+class _Over(Exception):
+    """One direction of a connection has ended."""
+
+
 class _Connection:
     """A client's connection, and ours to the server."""
 
@@ -135,42 +140,41 @@ class _Connection:
     async def run(self, port: int) -> None:
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            sides = [
-                asyncio.ensure_future(self._requests(up_writer)),
-                asyncio.ensure_future(self._answers(up_reader)),
-            ]
-            _, rest = await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
-            for side in rest:
-                side.cancel()
-            for result in await asyncio.gather(*sides, return_exceptions=True):
-                if isinstance(result, Exception) and not isinstance(result, OSError):
-                    raise result
+            async with asyncio.TaskGroup() as sides:
+                sides.create_task(self._requests(up_writer))
+                sides.create_task(self._answers(up_reader))
+        except* (_Over, OSError, asyncio.IncompleteReadError):
+            pass
         finally:
             reset(up_writer)
 
-    async def _requests(self, up_writer: asyncio.StreamWriter) -> None:
+    async def _requests(self, up_writer: asyncio.StreamWriter) -> NoReturn:
+        """Raises: _Over, so that the other direction ends too."""
         while content := await self._reader.read(_READ_BYTES):
             if self._answered:
                 self._answered = False
                 self._fault = self._proxy.next_fault(content)
                 match self._fault:
                     case Spoilt.RESET:
-                        return
+                        raise _Over
                     case Spoilt.HELD:
                         await self._proxy.held()
                     case Late(seconds):
-                        await asyncio.sleep(seconds)
+                        passed = self._proxy.loop.create_future()
+                        self._proxy.loop.call_later(seconds, passed.set_result, None)
+                        await passed
                     case Answer(answer):
                         await self._swallow(content)
                         self._writer.write(answer)
                         await self._writer.drain()
                         self._writer.write_eof()
                         await self._reader.read()
-                        return
+                        raise _Over
                     case _:
                         pass
             up_writer.write(content)
             await up_writer.drain()
+        raise _Over
 
     async def _swallow(self, begin: bytes) -> None:
         """Read an HTTP request to its end."""
@@ -184,15 +188,17 @@ class _Connection:
             await self._reader.readexactly(int(length[1]) - len(body))
 
     async def _answers(self, up_reader: asyncio.StreamReader) -> None:
+        """Until the server closes; the client closes then, too. Raises: _Over."""
         while content := await up_reader.read(_READ_BYTES):
             self._answered = True
             if self._fault is Spoilt.LOST:
-                return
+                raise _Over
             half = self._fault is Spoilt.HALF
             self._writer.write(content[: len(content) // 2] if half else content)
             await self._writer.drain()
             if half:
-                return
+                raise _Over
+        self._writer.write_eof()  # no reset: it would take from the client what it has not read yet
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

@@ -29,6 +29,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
             age_s=kept.age,
             size_bytes=kept.size,
             runs=kept.runs,
+            objects=kept.objects,
             dead_age_s=kept.dead_age,
             dead_letters=kept.dead_letters,
         ),

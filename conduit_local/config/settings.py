@@ -16,7 +16,7 @@ from conduit_local.config.documents import Document, DocumentError, FileProblem,
 from conduit_local.core.ids import ALPHABET, TAG_WIDTH
 from conduit_local.core.problems import Problem, problems_of
 from conduit_local.core.spec import Bytes, Duration, Part
-from conduit_local.destinations.files import FilesSpec
+from conduit_local.destinations.kinds import DestinationStandIn
 from conduit_local.sources.kinds import StandIn
 from conduit_local.transforms.settings import TransformSettings
 
@@ -61,6 +61,8 @@ class RetentionSettings(Part):
     size: Annotated[Bytes, Field(ge=0)] = _GIB
     """Bytes of event lines, before the store compresses them."""
     runs: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    objects: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    """Delivered objects that are known, of each destination: what `verify` compares with what is there."""
     dead_age: Annotated[Duration, Field(ge=60)] = 30 * 86_400.0
     """Dead letters that nobody replayed or discarded until then are dropped, and count as purged."""
     dead_letters: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
@@ -96,7 +98,7 @@ class StandIns(Part):
     """What takes the place of connectors that cannot be reached from here, by their name."""
 
     sources: Mapping[str, StandIn] = {}
-    destinations: Mapping[str, FilesSpec] = {}
+    destinations: Mapping[str, DestinationStandIn] = {}
 
 
 class LogSettings(Part):
@@ -128,6 +130,10 @@ class Settings(Part):
     """Folders that pipelines made through an API may write to, besides the data folder."""
     allowed_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     """Private networks that webhooks may be sent to, like 10.0.0.0/8; loopback only while itself on loopback."""
+    ambient_credentials: bool = False
+    """
+    Whether pipelines made through an API may use the keys of the appliance's environment, AWS profiles, and CA files.
+    """
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     """Networks whose `X-Forwarded-For` is believed."""
     stand_ins: StandIns = StandIns()

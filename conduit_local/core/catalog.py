@@ -12,6 +12,7 @@ from conduit_local.core.batch import Batch, Written
 from conduit_local.core.dead import NewDeadLetter
 from conduit_local.core.dead_catalog import DeadCatalog
 from conduit_local.core.keys import ApiKey
+from conduit_local.core.landed import Landed
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
 from conduit_local.core.run import Run, RunLine, RunState, Trigger
 from conduit_local.core.webhook import Notice, NoticeKind
@@ -50,6 +51,8 @@ class BatchEnd:
     dead: Sequence[NewDeadLetter] = ()
     replays: int | None = None
     """The run whose dead letters it delivered."""
+    events: tuple[str, str]
+    """The ids of its first and its last event."""
     at_us: int
     line: RunLine
     tells: Notice | None = None
@@ -128,16 +131,24 @@ class PipelineCatalog(Protocol):
 class RunCatalog(Protocol):
     """Batches (the intents) and runs."""
 
-    async def open_batch(self, batch: Batch, at_us: int, closing: BatchEnd | None = None) -> Batch:
-        """Close the batch before, write the intent of the next, in one commit; return it with its numbers."""
+    async def open_batch(self, batch: Batch, at_us: int, closing: Sequence[BatchEnd] = ()) -> Batch:
+        """Close batches before, as `close_batches`, and write an intent, in one commit; return it with its numbers."""
         ...
 
-    async def close_batch(self, end: BatchEnd) -> None:
-        """Move the cursor behind the batch and close its run where that was its only batch, in one commit."""
+    async def close_batches(self, ends: Sequence[BatchEnd]) -> None:
+        """
+        Move the cursor behind these batches, and end their runs where those have no more, in one commit.
+
+        Shape: batches of one route that follow one another, from its cursor on.
+        """
+        ...
+
+    async def split_batch(self, batch: Batch, halves: Sequence[Batch], at_us: int, line: RunLine) -> list[Batch]:
+        """Put other intents in the place of one, with a line of their run's log; return them with their numbers."""
         ...
 
     async def open_batches(self) -> list[Batch]:
-        """Intents that a crash, or a pause, left open."""
+        """Intents that a crash, or a pause, left open; those of a route in the order of its log."""
         ...
 
     async def note_attempt(self, batch: Batch, error: str, line: RunLine, tells: Notice | None = None) -> None:
@@ -226,12 +237,28 @@ class RunCatalog(Protocol):
         """The batches of a run that were delivered and have an object, in order."""
         ...
 
+    async def landed_by(self, run: int) -> list[Landed]:
+        """The objects that a run has delivered, in order."""
+        ...
+
+    async def landed(self, pipeline: PipelineNumber, route: str, after_seq: int, limit: int) -> list[Landed]:
+        """The objects that a route has delivered and that are kept, with events behind `after_seq`, by `last_seq`."""
+        ...
+
+    async def landed_routes(self, pipeline: PipelineNumber) -> list[str]:
+        """The routes that batches are kept of, those that have ended among them."""
+        ...
+
     async def batch_of(self, pipeline: PipelineNumber, route: str, seq: int) -> tuple[Batch, int | None] | None:
         """The batch that took an event, and when it was closed; None when no longer kept."""
         ...
 
     async def prune_runs(self, pipeline: PipelineNumber, keep: int) -> int:
         """Drop ended runs but for the newest `keep`. Returns how many went; call again until 0."""
+        ...
+
+    async def prune_batches(self, pipeline: PipelineNumber, keep: int) -> int:
+        """Drop delivered batches whose run is gone, but for a route's newest `keep`. As `prune_runs`."""
         ...
 
 

@@ -12,7 +12,7 @@ Every error that crosses a floor, by who must act.
     │   │                      DeadLetterNotFound
     │   ├── MethodNotAllowed
     │   ├── Conflict           NotAccepting, NameTaken, ManagedByFile, KeyInUse, RunEnded, NotStoppable,
-    │   │                      DeadLetterInHand
+    │   │                      DeadLetterInHand, OutOfOrder
     │   ├── PreconditionFailed
     │   ├── IdempotencyMismatch
     │   └── RateLimited
@@ -275,6 +275,12 @@ class DeadLetterInHand(Conflict):
     """A run is replaying the dead letter just now."""
 
     code = "dead_letter_in_hand"
+
+
+class OutOfOrder(Conflict):
+    """Forwarded events whose numbers lie before what their origin has sent already: it was set back."""
+
+    code = "events_out_of_order"
 
 
 class PreconditionFailed(Refused):

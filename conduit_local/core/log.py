@@ -44,6 +44,20 @@ class Receipt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Forwarded:
+    """
+    Events that have numbers of their own elsewhere: `origin` is a route of another appliance, for ever, and these are
+    what it calls `first_seq` to `last_seq`, however many they became. An origin sends in the order of its numbers.
+    """
+
+    origin: str
+    first_seq: int
+    last_seq: int
+    fingerprint: bytes
+    """Of the events as they were sent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Along:
     """What is kept in the same commit as the events it came with, as headers of a message would be."""
 
@@ -56,6 +70,8 @@ class Along:
     """The run that it was brought for."""
     replayed: Sequence[int] = ()
     """Dead letters that are events now: they are dropped."""
+    forwarded: Forwarded | None = None
+    """Whose events these are: what is on the log already is not taken again, whenever it comes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +100,7 @@ class Log(Protocol):
 
         Shape:  1 to 10,000 events; each payload at most 262,144 bytes of JSON.
         Order:  sequence numbers rise in the order of the calls and of the events, without gaps, and never repeat.
-        Raises: QuotaSpent, StoreUnavailable, IdempotencyMismatch; in each case nothing was kept.
+        Raises: QuotaSpent, StoreUnavailable, IdempotencyMismatch, OutOfOrder; in each case nothing was kept.
         """
         ...
 

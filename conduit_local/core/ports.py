@@ -6,8 +6,8 @@ Three rules keep a distributed log possible behind `Log` later: no operation spa
 carries no truth, and nobody reads another part's memory.
 """
 
-from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from conduit_local.core.pipeline import PipelineNumber
@@ -21,6 +21,10 @@ class Answered:
     retry_after_s: float | None
     excerpt: str
     """The begin of its body, made plain."""
+    body: bytes = field(default=b"", compare=False)
+    """The first 4,096 bytes of its body at most, as they came."""
+    broken: bool = field(default=False, compare=False)
+    """Whether the body broke off before its end."""
 
 
 class Sender(Protocol):
@@ -30,8 +34,14 @@ class Sender(Protocol):
         """Raises: ValueError, saying why nothing may be sent there."""
         ...
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answered:
-        """Send once; follows no redirect. Raises: SendFailed."""
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes | Sequence[bytes], timeout_s: float
+    ) -> Answered:
+        """
+        Send once; follows no redirect. A body in pieces is sent piece by piece, and nowhere put together.
+
+        Raises: SendFailed; FetchRefused, one of them, where the guard refuses.
+        """
         ...
 
 

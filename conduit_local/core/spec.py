@@ -7,7 +7,7 @@ model out of those that the floors above have.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -142,6 +142,9 @@ class RetrySpec(Part):
 class DestinationSpec(Component):
     """Where a route lands events."""
 
+    remote: ClassVar[bool] = True
+    """Whether it waits for a network."""
+
     name: str = ""
     """Names the route within its pipeline; the type when left out, with a number where types repeat."""
     title: Annotated[str | None, AfterValidator(check_title)] = None
@@ -154,6 +157,16 @@ class DestinationSpec(Component):
     """How it is tried again, where that is not how the pipeline says."""
     concurrency: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] | None = None
     """Batches on their way at once; left out, as many as suit the kind."""
+
+    def settings(self) -> dict[str, Any]:
+        """What it is set to beyond its name and kind, secrets redacted; what it takes from its pipeline is left out."""
+        own = self.model_dump(mode="json", exclude={"name", "type", "title", "paused"})
+        unset = {name for name in ("batch", "retry", "concurrency") if not _is_set(own[name])}
+        return {name: value for name, value in own.items() if name not in unset}
+
+
+def _is_set(value: Any) -> bool:
+    return any(one is not None for one in value.values()) if isinstance(value, Mapping) else value is not None
 
 
 class LimitsSpec(Part):

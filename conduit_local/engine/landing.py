@@ -5,13 +5,17 @@ from dataclasses import replace
 from conduit_local.core.batch import Batch, Chunk, Written
 from conduit_local.core.catalog import Catalog
 from conduit_local.core.content import Content, Envelopes
+from conduit_local.core.dead import NewDeadLetter, Stage
 from conduit_local.core.delivering import Destination, Destinations
+from conduit_local.core.envelope import event_id_of, type_of
 from conduit_local.core.errors import TransformUnavailable
+from conduit_local.core.ids import event_id
 from conduit_local.core.run import Run
 from conduit_local.core.secrets import same_but_for_secrets
-from conduit_local.core.spec import DestinationSpec
+from conduit_local.core.spec import BatchSpec, DestinationSpec, OwnBatchSpec, RetrySpec
 from conduit_local.core.texts import Texts
 from conduit_local.core.transforming import Transforms
+from conduit_local.engine.hands import Hand
 from conduit_local.engine.making import Made, make
 from conduit_local.engine.reading import Reading
 from conduit_local.engine.topology import LivePipeline, LiveRoute
@@ -37,7 +41,9 @@ class Landing:
         transforms: Transforms,
         texts: Texts,
         catalog: Catalog,
+        tag: str,
     ) -> None:
+        """`tag` is the store's."""
         self._live = live
         self._route = route
         self._reading = reading
@@ -45,20 +51,41 @@ class Landing:
         self._transforms = transforms
         self._texts = texts
         self._catalog = catalog
+        self._tag = tag
+        self._batch_specs: tuple[BatchSpec, OwnBatchSpec] | None = None
+        self._origin = f"{tag}/{live.pipeline.uuid}/{route.name}"
         self._made_from: DestinationSpec = route.spec
-        self._destination: Destination = destinations.make(route.spec)
+        self._destination: Destination = destinations.make(route.spec, self._origin)
 
     @property
     def destination(self) -> Destination:
         """Where batches that are intended now go."""
         return self._destination
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the destination is another one than the configuration has."""
+        return self._route.spec is not self._made_from and self._route.spec != self._made_from
+
+    @property
+    def batch_spec(self) -> BatchSpec:
+        """When its batches close."""
+        specs = (self._live.pipeline.spec.batch, self._route.spec.batch)
+        if self._batch_specs != specs:
+            self._batch_specs, self._batch_spec = specs, specs[1].over(specs[0])
+        return self._batch_spec
+
+    @property
+    def retry_spec(self) -> RetrySpec:
+        """How it is tried again."""
+        return self._route.spec.retry or self._live.pipeline.spec.retry
+
     async def follow(self) -> None:
-        """The destination is the one of the configuration."""
-        if self._route.spec != self._made_from:
+        """The destination is the one of the configuration; not while it is at work."""
+        if self.is_outdated:
             await self._destination.close()
             self._made_from = self._route.spec
-            self._destination = self._destinations.make(self._made_from)
+            self._destination = self._destinations.make(self._made_from, self._origin)
 
     async def close(self) -> None:
         """Let go of it."""
@@ -81,30 +108,31 @@ class Landing:
 
     # What is done with it --------------------------------------------------------------------------------
 
-    async def as_they_are(self, batch: Batch) -> Made:
+    async def as_they_are(self, hand: Hand) -> Made:
         """The batch's events, read again. Raises: DestinationUnavailable, StoreUnavailable."""
+        batch = hand.batch
         chunks = await self._reading.again(batch, batch.first_seq, batch.last_seq)
-        self._route.oldest_us = chunks[0].received_at_us
+        hand.oldest_us = chunks[0].received_at_us
         return Made(content=Envelopes([chunk.lines for chunk in chunks], batch.count))
 
-    async def transformed(self, batch: Batch) -> Made:
+    async def transformed(self, hand: Hand) -> Made:
         """
         The batch's rows, by the recipe of its intent. Where that cannot make them, the one of now takes its place,
         unless the object is there: a less busy machine made it, and the appliance was cut off before it could say so.
 
         Raises: MadeAnew; TransformUnavailable, DestinationUnavailable, StoreUnavailable.
         """
-        route, reading = self._route, self._reading
+        batch, route, reading = hand.batch, self._route, self._reading
 
         async def read(first_seq: int, last_seq: int) -> list[Chunk]:
             chunks = await reading.again(batch, first_seq, last_seq)
-            if route.oldest_us is None:
-                route.oldest_us = chunks[0].received_at_us
+            if hand.oldest_us is None:
+                hand.oldest_us = chunks[0].received_at_us
             return chunks
 
         begun_with = self._live.pipeline.spec
         recipe = self._texts.recipe(batch.recipe, self._live.pipeline.uuid)
-        route.transforming = True
+        route.transforming += 1
         try:
             made = await make(
                 self._transforms, recipe, batch, read, goes_on=lambda: self._live.pipeline.spec is begun_with
@@ -125,11 +153,12 @@ class Landing:
             await self._catalog.make_by(batch)
             raise MadeAnew(batch) from error
         finally:
-            route.transforming = False
+            route.transforming -= 1
 
     async def _is_there(self, batch: Batch) -> bool:
         """Whether an attempt before has landed it, as far as the destination can tell."""
-        destination = self._destinations.make(self._texts.destination(batch.destination, self._live.pipeline.uuid))
+        spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
+        destination = self._destinations.make(spec, self._origin)
         try:
             content = await destination.read(batch.key)
         finally:
@@ -143,15 +172,34 @@ class Landing:
         To where the batch was meant to go when its intent was written; usually where the route goes now.
 
         With the secrets of now: those of then may be the reason why it did not go. Where there are no rows there is no
-        object. Raises: DestinationUnavailable.
+        object. Raises: DestinationUnavailable, Rejected.
         """
         if not content.rows:
             return Written("", 0)
         spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
         if same_but_for_secrets(spec, self._made_from):
             return await self._destination.write(batch.key, content)
-        destination = self._destinations.make(spec)
+        destination = self._destinations.make(spec, self._origin)
         try:
             return await destination.write(batch.key, content)
         finally:
             await destination.close()
+
+    # What is told of it ----------------------------------------------------------------------------------
+
+    async def ends_of(self, batch: Batch) -> tuple[str, str]:
+        """The ids of its first and its last event. Raises: DestinationUnavailable, StoreUnavailable."""
+        if self._route.replays is None:
+            number = batch.pipeline
+            return event_id(self._tag, number, batch.first_seq), event_id(self._tag, number, batch.last_seq)
+        first, last = [event_id_of(await self._line(batch, seq)) for seq in (batch.first_seq, batch.last_seq)]
+        return first, last
+
+    async def letter_of(self, batch: Batch, error: str) -> NewDeadLetter:
+        """The one event of a batch, which the destination refuses for good."""
+        line = await self._line(batch, batch.first_seq)
+        return NewDeadLetter(seq=batch.first_seq, stage=Stage.LOAD, error=error, event_type=type_of(line), content=line)
+
+    async def _line(self, batch: Batch, seq: int) -> bytes:
+        (chunk,) = await self._reading.again(batch, seq, seq)
+        return chunk.lines.rstrip(b"\n")

@@ -133,11 +133,11 @@ async def cancel_run(parts: Parts, live: LivePipeline, run: Run) -> Run:
     """
     now_us = parts.clock.now_us()
     cancelled = replace(run, state=RunState.CANCELLED, finished_at_us=now_us, error=None)
-    own = [route for route in live.own_routes(run) if route.replays is None or route.open_batch is None]
+    own = [route for route in live.own_routes(run) if route.replays is None or not route.hands]
     going_on = {
-        route.name: (route, route.open_batch.last_seq)
+        route.name: (route, route.hands.batches[-1].last_seq)
         for route in live.own_routes(run)
-        if route.replays is not None and route.open_batch is not None
+        if route.replays is not None and route.hands
     }
     for route in own:
         route.given_up = True

@@ -14,14 +14,14 @@ _ALL = 1 << 62
 
 
 class Reading:
-    """A place on a tape: ahead of the route's cursor by the batch in hand and the one that is not closed yet."""
+    """A place on a tape: ahead of the route's cursor by the batches on their way."""
 
     def __init__(self, tape: Tape, route: LiveRoute, clock: Clock) -> None:
         self.tape = tape
         self._route = route
         self._clock = clock
-        in_hand = route.open_batch
-        self.position = Mark(in_hand.last_seq if in_hand else route.cursor, 0, 0)
+        on_their_way = route.hands.batches
+        self.position = Mark(on_their_way[-1].last_seq if on_their_way else route.cursor, 0, 0)
         self._known = False
 
     async def know_position(self) -> None:
@@ -53,7 +53,7 @@ class Reading:
         """When the oldest event that is not yet in a batch was received."""
         if not self.position.received_at_us:
             self.position = await self.tape.mark(self.position.seq)
-        self._route.oldest_us = self.position.received_at_us
+        self._route.next_us = self.position.received_at_us
         return self.position.received_at_us
 
     async def again(self, batch: Batch, first_seq: int, last_seq: int) -> list[Chunk]:

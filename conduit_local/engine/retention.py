@@ -26,6 +26,8 @@ class Kept:
     size_bytes: int = 1024**3
     """Bytes of event lines, before the store compresses them."""
     runs: int = 1_000
+    objects: int = 20_000
+    """Delivered objects that are known, of each route: what `verify` goes by."""
     dead_age_s: float = 30 * 86_400
     dead_letters: int = 100_000
     """Over all pipelines; the oldest go first, and count as purged."""
@@ -95,6 +97,8 @@ class Retention:
         if live.runs_since_prune:
             live.runs_since_prune = 0
             while await self._catalog.prune_runs(live.number, self._kept.runs):
+                pass
+            while await self._catalog.prune_batches(live.number, self._kept.objects):
                 pass
 
     async def _trim_slice(self, live: LivePipeline, before_us: int) -> int:

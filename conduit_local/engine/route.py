@@ -4,101 +4,83 @@ One route: reads the log behind its cursor, and lands batch after batch.
 The route is a small state machine. `_step` does one thing, the most urgent, and says how long there is nothing to do
 unless the bell rings; `run` repeats it. All that must survive a crash is in the catalog before it is acted on:
 the intent before the destination is called, the cursor after.
+
+Where the destination takes several batches at once, attempts are tasks beside the loop, which ring the bell at their
+end. A route that fails tries one batch at a time, the first, until that lands.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
-from random import Random
+from contextlib import AsyncExitStack
+from dataclasses import replace
 
-from conduit_local.core.batch import Batch, Closing, Cut, Written, object_key
-from conduit_local.core.catalog import BatchEnd, Catalog
-from conduit_local.core.content import Envelopes
-from conduit_local.core.dead import headline
-from conduit_local.core.delivering import Destinations
-from conduit_local.core.errors import DestinationUnavailable, Unavailable, Undelivered
+from conduit_local.core.batch import Batch, Closing, Cut, object_key
+from conduit_local.core.catalog import BatchEnd
+from conduit_local.core.errors import Unavailable
 from conduit_local.core.ids import run_id
-from conduit_local.core.log import Log
 from conduit_local.core.pipeline import Health, State
-from conduit_local.core.ports import Bell, Clock
 from conduit_local.core.retry import Backoff
-from conduit_local.core.run import Run, RunLine
-from conduit_local.core.texts import Texts
-from conduit_local.core.transforming import Transforms
-from conduit_local.core.units import size_text
-from conduit_local.core.webhook import Notice, NoticeKind, notice_of
+from conduit_local.core.run import Run
+from conduit_local.engine.attempts import Attempts
+from conduit_local.engine.hands import Hand
 from conduit_local.engine.journal import LOGGER, say
-from conduit_local.engine.landing import Landing, MadeAnew
-from conduit_local.engine.making import Made
+from conduit_local.engine.landing import Landing
 from conduit_local.engine.reading import Reading
 from conduit_local.engine.tape import tape_of
 from conduit_local.engine.topology import LivePipeline, LiveRoute
+from conduit_local.engine.world import World
 
 _STORE_BACKOFF = Backoff(initial_s=0.25, max_s=5.0)
 _NOW = 0.0
 _UNTIL_THE_BELL = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class World:
-    """What every route works with."""
-
-    log: Log
-    catalog: Catalog
-    bell: Bell
-    clock: Clock
-    destinations: Destinations
-    transforms: Transforms
-    texts: Texts
-    hands: AbstractAsyncContextManager[object]
-    """Bounds how many batches are in memory at once, over all routes; those that wait for a transform are in none."""
-    stopping: asyncio.Event
-    """Set when the appliance stops: routes end the batch in hand, and no more."""
-    chance: Random
-    delivered: Callable[[LivePipeline], None]
-    """Told after a cursor moved: something may be complete."""
-
-
 class Route:
-    """Delivers for one pipeline to one destination, one batch at a time."""
+    """Delivers for one pipeline to one destination."""
 
     def __init__(self, live: LivePipeline, route: LiveRoute, world: World) -> None:
         self._live = live
         self._route = route
         self._world = world
-        self._in_hand = route.open_batch
-        self._parts: Sequence[bytes] | None = None
-        self._unclosed: BatchEnd | None = None
+        self._hands = route.hands
         self._reading = Reading(tape_of(live, route, world.log, world.catalog), route, world.clock)
         self._landing = Landing(
-            live, route, self._reading, world.destinations, world.transforms, world.texts, world.catalog
+            live,
+            route,
+            self._reading,
+            world.destinations,
+            world.transforms,
+            world.texts,
+            world.catalog,
+            world.log.tag,
         )
+        self._attempts = Attempts(live, route, world, self._landing, self._hands)
         self._own_run = route.name.rpartition("@")[2] if "@" in route.name else None
         self._store_failures = 0
 
     async def run(self) -> None:
         """Deliver until the route ends or the appliance stops. An error here touches this route alone."""
         number = self._live.number
-        while not self._route.ended and not self._world.stopping.is_set():
-            heard = self._world.bell.heard(number)
-            try:
-                wait_s = await self._step()
-                self._store_is_well()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it stays on this route and is shown
-                if self._route.given_up:
-                    break
-                wait_s = self._note_trouble(error)
-            if wait_s != _NOW:
-                await self._world.bell.wait(number, heard, wait_s)
+        async with asyncio.TaskGroup() as tasks:
+            while not self._route.ended and not self._world.stopping.is_set():
+                heard = self._world.bell.heard(number)
+                try:
+                    wait_s = await self._step(tasks)
+                    self._store_is_well()
+                except Exception as error:  # noqa: BLE001 - whatever it is, it stays on this route and is shown
+                    if self._route.given_up:
+                        break
+                    self._store_failures += 1
+                    wait_s = self._note_trouble(error, self._store_failures)
+                if wait_s != _NOW:
+                    await self._world.bell.wait(number, heard, wait_s)
         await self._let_go()
 
     async def _let_go(self) -> None:
-        """Keep how far it came. Where that cannot be kept the batch is repeated, to the same object, at next start."""
+        """Keep how far it came. Where that cannot be kept batches are repeated, to the same objects, at next start."""
         try:
-            if self._unclosed is not None and not self._route.given_up:
-                await self._world.catalog.close_batch(self._unclosed)
+            if (ends := self._hands.ends()) and not self._route.given_up:
+                await self._world.catalog.close_batches(ends)
         except Exception as error:  # noqa: BLE001 - shown: the other routes must not end with this one
             LOGGER.error("%s: close its last batch", self._route.name, exc_info=error)
         try:
@@ -108,32 +90,44 @@ class Route:
 
     # One step --------------------------------------------------------------------------------------------
 
-    async def _step(self) -> float | None:
+    async def _step(self, tasks: asyncio.TaskGroup) -> float | None:
         """Do the most urgent thing. Returns 0 for "again", else how long to wait for the bell."""
+        hands = self._hands
         if self._route.given_up:
             return _UNTIL_THE_BELL
-        await self._landing.follow()
-        if self._in_hand is not None:
-            wait_s = self._until_attempt(self._in_hand)
-            return await self._attempt(self._in_hand) if wait_s == _NOW else wait_s
-        await self._reading.know_position()
-        wait_s = await self._take_up()
-        if wait_s != _NOW and self._unclosed is not None:
-            await self._world.catalog.close_batch(self._unclosed)
-            self._closed(self._unclosed)
+        if not hands.busy:
+            await self._landing.follow()
+        wait_s = await self._go_on(tasks)
+        if wait_s != _NOW and (ends := hands.ends()):
+            await self._world.catalog.close_batches(ends)
+            self._closed(ends)
             return _NOW
-        if wait_s is None:
+        if wait_s is None and not hands:
             await self._end_if_retired()
         return wait_s
 
-    async def _take_up(self) -> float | None:
+    async def _go_on(self, tasks: asyncio.TaskGroup) -> float | None:
+        """Try what waits for an attempt, or else take up the next batch; else how long there is neither."""
+        hands, most = self._hands, self._most_at_once()
+        if hands.busy >= most or (hands.busy and self._landing.is_outdated):
+            return _UNTIL_THE_BELL
+        hand = hands.next()
+        if hand is not None:
+            wait_s = self._until_attempt(hand.batch)
+            return await self._try(hand, tasks) if wait_s == _NOW else wait_s
+        if not hands.room(most):
+            return _UNTIL_THE_BELL
+        await self._reading.know_position()
+        return await self._take_up(tasks)
+
+    async def _take_up(self, tasks: asyncio.TaskGroup) -> float | None:
         """Cut the next batch if one is due and write its intent; else how long until one may be."""
-        route, reading, spec = self._route, self._reading, self._live.pipeline.spec.batch
+        route, reading, spec = self._route, self._reading, self._landing.batch_spec
         head = reading.tape.head()
         through = head.seq if route.through_seq is None else min(route.through_seq, head.seq)
         pending = through - reading.position.seq
         if pending <= 0:
-            route.oldest_us = None
+            route.next_us = None
             return _UNTIL_THE_BELL
         wanted = self._wanted_through(through) if not route.spec.paused else 0
         if not self._streams() and reading.position.seq >= wanted:
@@ -148,7 +142,8 @@ class Route:
             and (wait_s := await reading.until_due(spec, partition)) > 0
         ):
             return wait_s
-        async with self._world.hands:
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._attempts.memory())
             ends_at = wanted if hurry else through if route.through_seq is not None else None
             cut = await reading.cut(spec, partition, ends_at)
             if cut is None or route.given_up:  # it may have been given up meanwhile: an intent would outlive it
@@ -158,13 +153,13 @@ class Route:
                 if wait_s > 0:
                     return wait_s
                 cut = replace(cut, closing=Closing.AGE)
-            batch = await self._intend(cut)
-            if not batch.recipe:
-                return await self._attempt_as_it_is(batch)
-        return await self._attempt(batch)
+            hand = await self._intend(cut)
+            if hand.parts is not None:
+                return await self._try(hand, tasks, held)
+        return await self._try(hand, tasks)
 
-    async def _intend(self, cut: Cut) -> Batch:
-        """Write the intent; with the end of the batch before, in one commit."""
+    async def _intend(self, cut: Cut) -> Hand:
+        """Write the intent; with the ends of batches before, in one commit."""
         live = self._live
         folder = f"{live.pipeline.folder}/{self._own_run}" if self._own_run else live.pipeline.folder
         key = object_key(folder, cut.partition, cut.first_seq, cut.last_seq, self._landing.destination.extension)
@@ -181,15 +176,15 @@ class Route:
             recipe=self._landing.recipe_text(run),
             attempt=0,
         )
-        unclosed = self._unclosed
-        batch = await self._world.catalog.open_batch(batch, self._world.clock.now_us(), unclosed)
-        if unclosed is not None:
-            self._closed(unclosed)
-        self._in_hand = self._route.open_batch = batch
-        self._route.oldest_us = cut.received_at_us
-        self._parts = None if batch.recipe else cut.parts
+        ends = self._hands.ends()
+        batch = await self._world.catalog.open_batch(batch, self._world.clock.now_us(), ends)
+        self._closed(ends)
+        # what is transformed is read again once a child is free: those that wait for one hold no events in memory
+        parts = None if batch.recipe else cut.parts
+        hand = Hand(batch=batch, parts=parts, oldest_us=cut.received_at_us)
+        self._hands.add(hand)
         self._reading.move_behind(cut)
-        return batch
+        return hand
 
     def _run_of(self, seq: int) -> Run | None:
         """The run under way that asks for this event."""
@@ -198,7 +193,7 @@ class Route:
         return next((run for run in self._live.runs if run.through_seq >= seq), None)
 
     def _until_attempt(self, batch: Batch) -> float | None:
-        """How long the batch in hand must wait for its next attempt."""
+        """How long the batch must wait for its next attempt."""
         live, route = self._live, self._route
         wanted = not route.spec.paused and (
             self._streams() or self._ends() or live.wanted_through(batch.last_seq) >= batch.last_seq
@@ -209,87 +204,39 @@ class Route:
             return _NOW
         return max(_NOW, (route.retry_at_us - self._world.clock.steady_us()) / 1_000_000)
 
-    async def _attempt(self, batch: Batch) -> float | None:
-        """Try the batch in hand; while it is transformed it is in nobody's memory, and in nobody's way."""
-        if not batch.recipe:
-            async with self._world.hands:
-                return await self._attempt_as_it_is(batch)
-        batch = self._count_attempt(batch)
-        try:
-            made = await self._landing.transformed(batch)
-        except MadeAnew as anew:
-            self._in_hand = self._route.open_batch = anew.batch
-            self._route.retry_at_us = None
+    # An attempt ------------------------------------------------------------------------------------------
+
+    async def _try(self, hand: Hand, tasks: asyncio.TaskGroup, held: AsyncExitStack | None = None) -> float:
+        """Try a batch: here where the destination takes one at a time, else beside. `held` is its place in memory."""
+        if self._landing.destination.in_flight == 1:
+            await self._attempts.make(hand, in_memory=held is not None)
             return _NOW
-        except Undelivered as error:
-            return await self._failed(batch, error)
-        try:
-            async with self._world.hands:
-                return await self._land(batch, made)
-        finally:
-            made.content.close()
-
-    async def _attempt_as_it_is(self, batch: Batch) -> float | None:
-        parts, self._parts = self._parts, None  # a failed batch is read again: many that wait must not hold many
-        if parts is not None:
-            made = Made(content=Envelopes(parts, batch.count))
-        else:
-            made = await self._landing.as_they_are(batch)
-        return await self._land(self._count_attempt(batch), made)
-
-    def _count_attempt(self, batch: Batch) -> Batch:
-        batch = replace(batch, attempt=batch.attempt + 1)
-        self._in_hand = self._route.open_batch = batch
-        return batch
-
-    async def _land(self, batch: Batch, made: Made) -> float | None:
-        """Have the destination take the rows; where there are none, there is no object."""
-        route, clock = self._route, self._world.clock
-        if route.given_up:
-            return _UNTIL_THE_BELL
-        began_us = clock.steady_us()
-        try:
-            written = await self._landing.write(batch, made.content)
-        except DestinationUnavailable as error:
-            return await self._failed(batch, error)
-        took_ms = (clock.steady_us() - began_us) // 1000
-        rows, dead = made.content.rows, len(made.dead)
-        at_us = clock.now_us()
-        if route.oldest_us is not None:  # by the time that the batch is closed, it may be that of the next one
-            self._live.deliver_us.add(clock.steady_us(), max(0, at_us - route.oldest_us))
-        self._unclosed = BatchEnd(
-            batch=batch,
-            written=written,
-            rows=rows,
-            filtered=max(0, batch.count - dead - rows),
-            dead=made.dead,
-            replays=route.replays,
-            at_us=at_us,
-            line=_line(at_us, batch, made, written, took_ms),
-            tells=self._notice(
-                NoticeKind.WRITTEN,
-                batch,
-                at_us,
-                run_id=run_id(batch.run),
-                object_key=batch.key if rows else None,
-                objects=int(rows > 0),
-                rows=rows,
-                dead=dead,
-                size_bytes=written.size_bytes,
-            ),
-        )
-        self._in_hand = None
-        route.health, route.message, route.attempt, route.retry_at_us = Health.OK, None, 0, None
+        hand.busy = True
+        tasks.create_task(self._attempt_beside(hand, held.pop_all() if held is not None else None))
         return _NOW
 
-    # What became of it -----------------------------------------------------------------------------------
+    async def _attempt_beside(self, hand: Hand, held: AsyncExitStack | None) -> None:
+        try:
+            async with held or AsyncExitStack():
+                await self._attempts.make(hand, in_memory=held is not None)
+        except Exception as error:  # noqa: BLE001 - as in `run`
+            wait_s = self._note_trouble(error, hand.batch.attempt)
+            self._route.retry_at_us = self._world.clock.steady_us() + int(wait_s * 1_000_000)
+        finally:
+            hand.busy = False
+            self._world.bell.ring(self._live.number)
 
-    def _closed(self, end: BatchEnd) -> None:
+    def _closed(self, ends: list[BatchEnd]) -> None:
         """The cursor moved."""
+        if not ends:
+            return
+        for end in ends:
+            self._count(end)
+        self._hands.drop(len(ends))
+        self._world.delivered(self._live)
+
+    def _count(self, end: BatchEnd) -> None:
         route, batch = self._route, end.batch
-        self._unclosed = None
-        if route.open_batch is not None and route.open_batch.number == batch.number:
-            route.open_batch = None
         route.cursor = batch.last_seq
         dead = len(end.dead)
         route.delivered += batch.count - dead
@@ -304,42 +251,9 @@ class Route:
             route.last_key = batch.key
         self._live.runs_since_prune += 1
         say(logging.WARNING if dead else logging.INFO, end.line.message, self._live.pipeline.name, run_id(batch.run))
-        self._world.delivered(self._live)
 
-    async def _failed(self, batch: Batch, error: Undelivered) -> float:
-        """Note it, and when to try again; the next step waits for that."""
-        route, clock = self._route, self._world.clock
-        delay_s = self._live.pipeline.spec.retry.backoff().delay_s(batch.attempt, self._world.chance.random())
-        now_us = clock.steady_us()
-        route.health = Health.BLOCKED if error.needs_person else Health.RETRYING
-        route.message, route.attempt = error.message, batch.attempt
-        route.retry_at_us = now_us + int(delay_s * 1_000_000)
-        route.failures.append(now_us)
-        route.failed += 1
-        text = f"{error.message}; attempt {batch.attempt}, again in {delay_s:.1f}s"
-        say(logging.ERROR, f"{route.name}: {text}", self._live.pipeline.name, run_id(batch.run))
-        at_us = clock.now_us()
-        first = batch.attempt == 1
-        tells = self._notice(NoticeKind.FAILED, batch, at_us, run_id=run_id(batch.run), error=error.message)
-        await self._world.catalog.note_attempt(
-            batch, error.message, RunLine(at_us=at_us, level="ERROR", message=text), tells if first else None
-        )
-        return _NOW
-
-    def _notice(self, kind: NoticeKind, batch: Batch, at_us: int, **more: object) -> Notice:
-        return notice_of(
-            kind,
-            self._live.pipeline,
-            at_us,
-            route=self._route.name,
-            seqs=(batch.first_seq, batch.last_seq),
-            destination=self._route.name.partition("@")[0],
-            **more,
-        )
-
-    def _note_trouble(self, error: Exception) -> float:
-        """The store, or we ourselves, fail: nothing is lost, the step is repeated."""
-        self._store_failures += 1
+    def _note_trouble(self, error: Exception, count: int) -> float:
+        """The store, or we ourselves, fail, for the `count`th time: nothing is lost, the step is repeated."""
         route, name = self._route, self._live.pipeline.name
         route.health = Health.RETRYING if isinstance(error, Unavailable) else Health.BLOCKED
         route.message = str(error) or type(error).__name__
@@ -347,14 +261,14 @@ class Route:
         route.failed += 1
         if not isinstance(error, Unavailable):
             LOGGER.error("%s: the route failed", route.name, exc_info=error, extra={"pipeline": name})
-        elif self._store_failures == 1:
+        elif count == 1:
             say(logging.ERROR, f"{route.name}: {route.message}", name)
-        return max(0.05, _STORE_BACKOFF.delay_s(self._store_failures, self._world.chance.random()))
+        return max(0.05, _STORE_BACKOFF.delay_s(count, self._world.chance.random()))
 
     def _store_is_well(self) -> None:
         if self._store_failures:
             self._store_failures = 0
-            if self._in_hand is None:
+            if not self._hands.failing:
                 self._route.health, self._route.message = Health.OK, None
 
     async def _end_if_retired(self) -> None:
@@ -371,6 +285,12 @@ class Route:
         self._world.delivered(self._live)
 
     # Questions -------------------------------------------------------------------------------------------
+
+    def _most_at_once(self) -> int:
+        """How many batches may be on their way: one while something is wrong, or of a replay, which has its order."""
+        if self._route.health is not Health.OK or self._route.replays is not None:
+            return 1
+        return self._landing.destination.in_flight
 
     def _is_retired(self) -> bool:
         """Whether its destination was taken out of the configuration, and it has delivered all it was left with."""
@@ -403,16 +323,3 @@ class Route:
         if self._route.through_seq is not None:
             return through
         return min(self._live.wanted_through(through), through)
-
-
-def _line(at_us: int, batch: Batch, made: Made, written: Written, took_ms: int) -> RunLine:
-    """What the run's log says of a batch that landed."""
-    rows, dead = made.content.rows, len(made.dead)
-    text = f"{rows:,} {'row' if rows == 1 else 'rows'}"
-    if batch.recipe:
-        text += f" of {batch.count:,} {'event' if batch.count == 1 else 'events'}"
-    if rows:
-        text += f" {size_text(written.size_bytes)} in {took_ms}ms -> {batch.key.rsplit('/', 1)[-1]}"
-    if dead:
-        text += f"; {dead:,} dead: {headline(made.dead[0].error)}"
-    return RunLine(at_us=at_us, level="WARNING" if dead else "INFO", message=text)

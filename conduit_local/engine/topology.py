@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from conduit_local.core.batch import Batch
 from conduit_local.core.errors import PipelineNotFound
 from conduit_local.core.pipeline import Health, Pipeline, PipelineNumber, State
 from conduit_local.core.run import Run
 from conduit_local.core.spec import Component, DestinationSpec
+from conduit_local.engine.hands import Hands
 from conduit_local.engine.limits import Bucket
 from conduit_local.engine.samples import Samples
 
@@ -31,9 +31,10 @@ class LiveRoute:
     purged: int = 0
     replays: int | None = None
     """The run whose dead letters it reads instead of the log; its numbers are then their places in that run."""
-    transforming: bool = False
-    """Whether its batch in hand is being transformed just now."""
-    open_batch: Batch | None = None
+    transforming: int = 0
+    """How many of its batches are being transformed just now."""
+    hands: Hands = field(default_factory=Hands)
+    """Its batches on their way."""
     health: Health = Health.OK
     message: str | None = None
     """Why it is not well."""
@@ -44,14 +45,19 @@ class LiveRoute:
     """When attempts failed, in steady time."""
     failed: int = 0
     """How many attempts failed since the start."""
-    oldest_us: int | None = None
-    """When the oldest pending event was received, where it is known."""
+    next_us: int | None = None
+    """When the oldest event that is in no batch yet was received, where it is known."""
     last_written_us: int | None = None
     last_run: int | None = None
     last_key: str | None = None
     ended: bool = False
     given_up: bool = False
     """Whether it takes nothing up any more, and keeps nothing of what it has in hand."""
+
+    @property
+    def oldest_us(self) -> int | None:
+        """When the oldest pending event was received, where it is known."""
+        return self.hands.oldest_us if self.hands else self.next_us
 
     def pending(self, through_seq: int) -> int:
         """How many events up to `through_seq` it has still to deliver; what comes behind its own end never counts."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from conduit_local.core.batch import Mark
 from conduit_local.core.envelope import envelopes
-from conduit_local.core.errors import ConduitError, IdempotencyMismatch
+from conduit_local.core.errors import ConduitError, IdempotencyMismatch, OutOfOrder
 from conduit_local.core.event import NewEvents
 from conduit_local.core.ids import MAX_SEQ
-from conduit_local.core.log import Along, Keyed, Receipt
+from conduit_local.core.log import Along, Forwarded, Keyed, Receipt
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.ports import Clock
 from conduit_local.core.webhook import NoticeKind, notice_of
-from conduit_local.store.along import keep_along
+from conduit_local.store.along import keep_along, taken_before
 from conduit_local.store.chunks import MAX_CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_TYPES_TEXT, Encoder
 from conduit_local.store.connection import StoreBroken
 from conduit_local.store.ends import Ends
@@ -65,6 +65,7 @@ class AppendGroup:
         self._room = room
         self._outbox = outbox
         self._appends: list[Append] = []
+        self._origins: set[tuple[int, str]] = set()
         self._new_ends: dict[int, Mark] = {}
         self._now_us = self._steady_us = 0
         self._tells = False
@@ -72,10 +73,18 @@ class AppendGroup:
         self.count = 0
         self.sealed = False
 
+    def has_room(self, pipeline: Pipeline, along: Along | None) -> bool:
+        """Whether one more may join. Of an origin there is one at most: the next must see what this one comes to."""
+        if self.sealed or self.count >= MAX_GROUP_EVENTS:
+            return False
+        return along is None or along.forwarded is None or _origin(pipeline, along.forwarded) not in self._origins
+
     def add(self, append: Append) -> None:
-        """Join; only before the group is sealed."""
+        """Join; only while it has room."""
         self._appends.append(append)
         self.count += len(append.events)
+        if append.along is not None and append.along.forwarded is not None:
+            self._origins.add(_origin(append.pipeline, append.along.forwarded))
 
     def seal(self) -> None:
         """The group is taken."""
@@ -93,9 +102,10 @@ class AppendGroup:
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Keep the keys, write the chunks."""
-        uses = _uses(self._appends)
+        unknown = self._without_repeats(db) if self._origins else self._appends
+        uses = _uses(unknown)
         if uses and not self._book.take(db, uses, self._steady_us):
-            fresh = self._sort_out(db)
+            fresh = self._sort_out(db, unknown)
             self._encode()
             uses = _uses(fresh)
             if not self._book.take(db, uses, self._steady_us):
@@ -103,9 +113,9 @@ class AppendGroup:
         self._new_keys = len(uses)
         for row in self._rows:
             db.execute(_INSERT_CHUNK, row)
-        for one in self._appends:
+        for one in unknown:
             if one.along is not None:
-                keep_along(db, one.pipeline, one.along, len(one.events), self._now_us)
+                keep_along(db, one.pipeline, one.along, len(one.events), self._now_us, one.receipt)
         if self._tells:
             for pipeline, first_seq, last_seq in self._ranges:
                 seqs = (first_seq, last_seq)
@@ -145,12 +155,31 @@ class AppendGroup:
         if any(seq > MAX_SEQ for seq in seqs.values()):
             raise StoreBroken("append: a pipeline has used up its event numbers")
 
-    def _sort_out(self, db: sqlite3.Connection) -> list[Append]:
+    def _without_repeats(self, db: sqlite3.Connection) -> list[Append]:
+        """Those whose origin has not sent them before; the others get the receipt of then, or a refusal."""
+        unknown: list[Append] = []
+        for one in self._appends:
+            if one.along is not None and one.along.forwarded is not None:
+                try:
+                    before = taken_before(db, one.pipeline, one.along.forwarded)
+                except OutOfOrder as error:
+                    one.refusal, one.receipt = error, None
+                    continue
+                if before is not None:
+                    one.receipt = _as_asked(before, one)
+                    continue
+            unknown.append(one)
+        if len(unknown) < len(self._appends):
+            self._number(unknown)
+            self._encode()
+        return unknown
+
+    def _sort_out(self, db: sqlite3.Connection, unknown: Sequence[Append]) -> list[Append]:
         """Some keys are known, on disk or twice in this group: answer those with their first use; return the rest."""
         first_here: dict[tuple[int, str], Append] = {}
         repeats: list[tuple[Append, Append]] = []
         fresh: list[Append] = []
-        for one in self._appends:
+        for one in unknown:
             if one.keyed is not None:
                 name = (one.pipeline.number, one.keyed.key)
                 if name in first_here:
@@ -235,6 +264,17 @@ class AppendGroup:
             )
         )
         return new_end
+
+
+def _origin(pipeline: Pipeline, forwarded: Forwarded) -> tuple[int, str]:
+    return pipeline.number, forwarded.origin
+
+
+def _as_asked(receipt: Receipt, one: Append) -> Receipt:
+    """The receipt of then, with what this request says of itself."""
+    receipt.pipeline_ref = one.keyed.pipeline_ref if one.keyed is not None else ""
+    receipt.event_type = one.events.types[0]
+    return receipt
 
 
 def _uses(appends: Sequence[Append]) -> list[Use]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from conduit_local.core.batch import Batch
 from conduit_local.core.catalog import BatchEnd
+from conduit_local.core.landed import Landed
 from conduit_local.core.pipeline import PipelineNumber
 from conduit_local.core.run import Run, RunLine, RunState, Trigger
 from conduit_local.core.webhook import Notice
@@ -23,7 +24,8 @@ _INSERT_BATCH = (
     " opened_at_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
 )
 _CLOSE_BATCH = (
-    "UPDATE batches SET closed_at_us = ?, place = ?, size_bytes = ?, attempt = ?, recipe = ''"
+    "UPDATE batches SET closed_at_us = ?, place = ?, size_bytes = ?, attempt = ?, recipe = '', rows = ?, sha256 = ?,"
+    " first_event = ?, last_event = ?"
     " WHERE number = ? AND closed_at_us IS NULL"
 )
 _MOVE_CURSOR = (
@@ -43,9 +45,30 @@ _ADD_TO_RUN = (
     " size_bytes = size_bytes + ?, attempts = attempts + 1, error = NULL, batches = batches + 1,"
     " object_key = iif(?, ?, iif(batches = 0, NULL, object_key)) WHERE number = ?"
 )
-_END_STREAM_RUN = "UPDATE runs SET state = 'success', finished_at_us = ? WHERE number = ? AND trigger = 'stream'"
+_END_STREAM_RUN = (
+    "UPDATE runs SET state = 'success', finished_at_us = ? WHERE number = ? AND trigger = 'stream'"
+    " AND NOT EXISTS (SELECT 1 FROM batches WHERE run = runs.number AND closed_at_us IS NULL)"
+)
 _NOTE_RUN = "UPDATE runs SET attempts = attempts + 1, error = ? WHERE number = ?"
 _BATCHES_OF = f"SELECT {_BATCH_COLUMNS} FROM batches WHERE run = ? AND size_bytes > 0 ORDER BY number"
+_DROP_INTENT = "DELETE FROM batches WHERE number = ? AND closed_at_us IS NULL"
+
+_LANDED_COLUMNS = (
+    "route, key, destination, place, run, first_seq, last_seq, first_event, last_event, rows, size_bytes, sha256,"
+    " closed_at_us"
+)
+_LANDED_BY = f"SELECT {_LANDED_COLUMNS} FROM batches WHERE run = ? AND size_bytes > 0 ORDER BY number"
+_LANDED = (
+    f"SELECT {_LANDED_COLUMNS} FROM batches WHERE pipeline = ? AND route = ? AND last_seq > ? AND size_bytes > 0"
+    " ORDER BY last_seq LIMIT ?"
+)
+_ROUTES_WITH_BATCHES = "SELECT DISTINCT route FROM batches WHERE pipeline = ?"
+_PRUNE_BATCHES = (
+    "DELETE FROM batches WHERE number IN ("
+    "SELECT number FROM batches WHERE pipeline = ?1 AND route = ?2 AND closed_at_us IS NOT NULL AND last_seq <="
+    " (SELECT last_seq FROM batches WHERE pipeline = ?1 AND route = ?2 ORDER BY last_seq DESC LIMIT 1 OFFSET ?3)"
+    " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.number = batches.run) ORDER BY last_seq LIMIT 500)"
+)
 
 
 class BatchTable:
@@ -55,12 +78,12 @@ class BatchTable:
     _readers: Readers
     _outbox: Outbox
 
-    async def open_batch(self, batch: Batch, at_us: int, closing: BatchEnd | None = None) -> Batch:
+    async def open_batch(self, batch: Batch, at_us: int, closing: Sequence[BatchEnd] = ()) -> Batch:
         """`Catalog.open_batch`: one commit a batch once a route is under way."""
 
         def intend(db: sqlite3.Connection) -> Batch:
-            if closing is not None:
-                self._close(db, closing)
+            for end in closing:
+                self._close(db, end)
             run = batch.run or insert_run(
                 db,
                 Run(
@@ -75,33 +98,34 @@ class BatchTable:
                     object_key=batch.key,
                 ),
             )
-            (number,) = db.execute(
-                _INSERT_BATCH,
-                (
-                    batch.pipeline,
-                    batch.route,
-                    run,
-                    batch.first_seq,
-                    batch.last_seq,
-                    batch.key,
-                    batch.destination,
-                    batch.recipe,
-                    batch.attempt,
-                    at_us,
-                ),
-            ).fetchone()
-            return replace(batch, number=number, run=run)
+            return _inserted(db, replace(batch, run=run), at_us)
 
         return await self._writer.call(intend)
 
-    async def close_batch(self, end: BatchEnd) -> None:
-        """`Catalog.close_batch`."""
-        await self._writer.call(lambda db: self._close(db, end))
+    async def close_batches(self, ends: Sequence[BatchEnd]) -> None:
+        """`Catalog.close_batches`."""
+
+        def close(db: sqlite3.Connection) -> None:
+            for end in ends:
+                self._close(db, end)
+
+        await self._writer.call(close)
+
+    async def split_batch(self, batch: Batch, halves: Sequence[Batch], at_us: int, line: RunLine) -> list[Batch]:
+        """`Catalog.split_batch`."""
+
+        def split(db: sqlite3.Connection) -> list[Batch]:
+            if db.execute(_DROP_INTENT, (batch.number,)).rowcount != 1:
+                raise StoreBroken(f"split batch {batch.number}: it is not open")
+            insert_line(db, batch.run, line)
+            return [_inserted(db, half, at_us) for half in halves]
+
+        return await self._writer.call(split)
 
     async def open_batches(self) -> list[Batch]:
         """`Catalog.open_batches`."""
         rows = await self._readers.call(lambda db: db.execute(_OPEN_BATCHES).fetchall())
-        return [_batch(row) for row in rows]
+        return sorted(map(_batch, rows), key=lambda batch: (batch.pipeline, batch.route, batch.first_seq))
 
     async def note_attempt(self, batch: Batch, error: str, line: RunLine, tells: Notice | None = None) -> None:
         """`Catalog.note_attempt`."""
@@ -124,6 +148,31 @@ class BatchTable:
         rows = await self._readers.call(lambda db: db.execute(_BATCHES_OF, (run,)).fetchall())
         return [_batch(row) for row in rows]
 
+    async def landed_by(self, run: int) -> list[Landed]:
+        """`Catalog.landed_by`."""
+        rows = await self._readers.call(lambda db: db.execute(_LANDED_BY, (run,)).fetchall())
+        return [_landed(row) for row in rows]
+
+    async def landed(self, pipeline: PipelineNumber, route: str, after_seq: int, limit: int) -> list[Landed]:
+        """`Catalog.landed`."""
+        values = (pipeline, route, after_seq, limit)
+        rows = await self._readers.call(lambda db: db.execute(_LANDED, values).fetchall())
+        return [_landed(row) for row in rows]
+
+    async def landed_routes(self, pipeline: PipelineNumber) -> list[str]:
+        """`Catalog.landed_routes`."""
+        rows = await self._readers.call(lambda db: db.execute(_ROUTES_WITH_BATCHES, (pipeline,)).fetchall())
+        return sorted(route for (route,) in rows)
+
+    async def prune_batches(self, pipeline: PipelineNumber, keep: int) -> int:
+        """`Catalog.prune_batches`: 500 of each route in one commit."""
+
+        def prune(db: sqlite3.Connection) -> int:
+            routes = db.execute(_ROUTES_WITH_BATCHES, (pipeline,)).fetchall()
+            return sum(db.execute(_PRUNE_BATCHES, (pipeline, route, keep)).rowcount for (route,) in routes)
+
+        return await self._writer.call(prune)
+
     async def batch_of(self, pipeline: PipelineNumber, route: str, seq: int) -> tuple[Batch, int | None] | None:
         """`Catalog.batch_of`."""
         row = await self._readers.call(lambda db: db.execute(_BATCH_OF, (pipeline, route, seq)).fetchone())
@@ -134,7 +183,17 @@ class BatchTable:
     def _close(self, db: sqlite3.Connection, end: BatchEnd) -> None:
         batch, written = end.batch, end.written
         closed = db.execute(
-            _CLOSE_BATCH, (end.at_us, written.place, written.size_bytes, batch.attempt, batch.number)
+            _CLOSE_BATCH,
+            (
+                end.at_us,
+                written.place,
+                written.size_bytes,
+                batch.attempt,
+                end.rows,
+                bytes.fromhex(written.sha256) or None,
+                *end.events,
+                batch.number,
+            ),
         ).rowcount
         dead = len(end.dead)
         counts = (batch.count - dead, dead, end.filtered)
@@ -155,6 +214,59 @@ class BatchTable:
         insert_line(db, batch.run, end.line)
         if end.tells is not None:
             self._outbox.post(db, end.tells)
+
+
+def _inserted(db: sqlite3.Connection, batch: Batch, at_us: int) -> Batch:
+    """Keep a new intent; returns it with its number."""
+    (number,) = db.execute(
+        _INSERT_BATCH,
+        (
+            batch.pipeline,
+            batch.route,
+            batch.run,
+            batch.first_seq,
+            batch.last_seq,
+            batch.key,
+            batch.destination,
+            batch.recipe,
+            batch.attempt,
+            at_us,
+        ),
+    ).fetchone()
+    return replace(batch, number=number)
+
+
+def _landed(row: Sequence[Any]) -> Landed:
+    (
+        route,
+        key,
+        destination,
+        place,
+        run,
+        first_seq,
+        last_seq,
+        first_event,
+        last_event,
+        rows,
+        size_bytes,
+        sha256,
+        landed_at_us,
+    ) = row
+    return Landed(
+        route=route,
+        key=key,
+        destination=destination,
+        place=place,
+        run=run,
+        first_seq=first_seq,
+        last_seq=last_seq,
+        first_event=first_event,
+        last_event=last_event,
+        rows=rows,
+        size_bytes=size_bytes,
+        sha256=sha256.hex() if sha256 is not None else None,
+        landed_at_us=landed_at_us,
+    )
 
 
 def _batch(row: Sequence[Any]) -> Batch:

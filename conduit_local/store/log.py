@@ -12,7 +12,7 @@ from conduit_local.core.log import Along, Keyed, Receipt, Usage
 from conduit_local.core.pipeline import Pipeline, PipelineNumber
 from conduit_local.core.ports import Clock
 from conduit_local.store.along import SourceTable
-from conduit_local.store.append import MAX_GROUP_EVENTS, Append, AppendGroup
+from conduit_local.store.append import Append, AppendGroup
 from conduit_local.store.chunks import Encoder, behind, decode, stored_events
 from conduit_local.store.ends import Ends
 from conduit_local.store.idempotency import KeyBook
@@ -86,7 +86,7 @@ class SqliteLog(Received, SourceTable, Trimming):
             self._look_again()
             raise refusal
         group = self._open
-        if group is None or group.sealed or group.count >= MAX_GROUP_EVENTS:
+        if group is None or not group.has_room(pipeline, along):
             group = AppendGroup(self.tag, self._clock, self._encoder, self._ends, self._book, self._room, self._outbox)
             self._writer.enlist(group)
             self._open = group

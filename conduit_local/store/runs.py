@@ -40,7 +40,7 @@ _RELEASE_LETTERS = """
         SELECT 1 FROM batches b WHERE b.closed_at_us IS NULL AND b.pipeline = dead_letters.pipeline
         AND b.route = dead_letters.route || '@' || ?2 AND dead_letters.place BETWEEN b.first_seq AND b.last_seq)"""
 """What an open batch holds may have landed: it stays in hand until that is known."""
-_REWIND = "DELETE FROM source_cursors WHERE pipeline = ?"
+_REWIND = "DELETE FROM source_cursors WHERE pipeline = ? AND source NOT GLOB 'from:*'"
 _END_ROUTE_BEHIND = "UPDATE routes SET through_seq = ? WHERE pipeline = ? AND name = ?"
 _INSERT_LINE = "INSERT INTO run_lines (run, at_us, level, message) VALUES (?, ?, ?, ?)"
 _LINES = "SELECT at_us, level, message FROM run_lines WHERE run = ? ORDER BY number DESC LIMIT ?"
@@ -167,13 +167,12 @@ class RunTables:
         ]
 
     async def prune_runs(self, pipeline: PipelineNumber, keep: int) -> int:
-        """`Catalog.prune_runs`: with their batches and lines, 500 runs in one commit."""
+        """`Catalog.prune_runs`: with their lines, 500 runs in one commit."""
 
         def prune(db: sqlite3.Connection) -> int:
             old = db.execute(_OLD_RUNS, (pipeline, keep)).fetchall()
             for statement in (
                 "DELETE FROM run_lines WHERE run = ?",
-                "DELETE FROM batches WHERE run = ? AND closed_at_us IS NOT NULL",
                 "DELETE FROM runs WHERE number = ?",
             ):
                 db.executemany(statement, old)

@@ -17,6 +17,7 @@ ROUTE = {
     "attempt": NUMBER,
     "retry_s": NOTHING,
     "transforming": YES_NO,
+    "in_flight": NUMBER,
     "paused": YES_NO,
     "retiring": YES_NO,
     "errors_per_minute": NUMBER,

@@ -80,9 +80,9 @@ def test_the_documented_example_is_read_but_for_what_later_versions_bring() -> N
         ({"name": "a", "transforms": [{"type": "sql"}]}, "transforms[0].query", "required"),
         ({"name": "a", "variables": {"a-b": "1"}}, "variables.a-b.[key]", "should match"),
         (
-            {"name": "a", "destinations": [{"type": "s3"}]},
+            {"name": "a", "destinations": [{"type": "kafka"}]},
             "destinations[0]",
-            "no destination of type 's3'; it has files",
+            "no destination of type 'kafka'; it has files",
         ),
         ({"name": "a", "destinations": [{}]}, "destinations[0]", "needs a type"),
         ({"name": "a", "destinations": []}, "destinations", "at least one"),
@@ -92,7 +92,7 @@ def test_the_documented_example_is_read_but_for_what_later_versions_bring() -> N
         ({"name": "a", "destinations": [{"type": "files", "path": "a\0b"}]}, "destinations[0].path", "must"),
         ({"name": "a", "destinations": [{"type": "files", "path": ""}]}, "destinations[0].path", "must be a folder"),
         (
-            {"name": "a", "destinations": [{"type": "files", "format": "parquet"}]},
+            {"name": "a", "destinations": [{"type": "files", "format": "avro"}]},
             "destinations[0].format",
             "must be 'jsonl'",
         ),

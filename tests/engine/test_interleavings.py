@@ -1,7 +1,7 @@
 """What comes between two steps: each of these once lost something, stood still, or took the engine along."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -77,18 +77,18 @@ async def test_a_route_that_cannot_keep_its_last_batch_lets_the_others_keep_thei
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = Gate()
-    real = BatchTable.close_batch
+    real = BatchTable.close_batches
 
-    async def close_batch(self: BatchTable, end: BatchEnd) -> None:
-        if end.batch.route == "one":
+    async def close_batches(self: BatchTable, ends: Sequence[BatchEnd]) -> None:
+        if ends[0].batch.route == "one":
             raise StoreUnavailable("disk full")
-        await real(self, end)
+        await real(self, ends)
 
     async with engine_at(tmp_path, destinations=lambda maker: GatedMaker(maker, gate)) as engine:
         await engine.manage.create(spec(batch=FAST, destinations=TWO))
         await engine.ingest.accept("orders", numbered(0, 10))
         await until(lambda: gate.waiting == 2)
-        monkeypatch.setattr(BatchTable, "close_batch", close_batch)
+        monkeypatch.setattr(BatchTable, "close_batches", close_batches)
         asyncio.get_running_loop().call_soon(gate.open.set)
     assert "close its last batch" in caplog.text
     monkeypatch.undo()

@@ -261,7 +261,7 @@ async def test_the_appliance_does_not_wait_for_a_query_when_it_stops_and_blames_
         await engine.manage.create(spec(ENDLESS))
         await engine.ingest.accept("orders", numbered(0, 10))
         route = engine.topology.find("orders").routes["files"]
-        await until(lambda: route.transforming)
+        await until(lambda: route.transforming > 0)
         began = loop.time()
     assert loop.time() - began < 5
     async with engine_at(tmp_path, transforms={"time_limit": 600}) as engine:
@@ -364,19 +364,20 @@ async def test_a_replay_does_not_wait_for_a_destination_that_is_paused(tmp_path:
 
 
 async def test_a_batch_that_has_landed_kills_no_event_when_its_repeat_takes_too_long(tmp_path: Path) -> None:
-    query = "SELECT event_id, list_sum(range(3000000)) AS n FROM events"
+    query = "SELECT event_id, (SELECT sum(i % 7) FROM range(60000000) AS many(i)) AS n FROM events"
     async with engine_at(
         tmp_path, destinations=lambda maker: WrappedMaker(maker, lambda _, made: Losing(made))
     ) as engine:
         await engine.manage.create(spec(query, retry={"initial": 3600, "max": 3600}))
         await engine.ingest.accept("orders", numbered(0, 1))
         route = engine.topology.find("orders").routes["files"]
-        await until(lambda: route.attempt == 1, within_s=30)
+        await until(lambda: route.attempt == 1, within_s=60)
         assert len(rows(tmp_path / "out")) == 1
     async with engine_at(tmp_path, transforms={"time_limit": 0.1, "memory": 64 * 1024**2}) as engine:
         await engine.manage.change("orders", lambda old: patched_spec(old, {"retry": {"initial": 0.05}}, MODEL))
         route = engine.topology.find("orders").routes["files"]
-        await until(lambda: route.health is Health.BLOCKED or route.cursor == 1, within_s=60)
+        await until(lambda: route.health is Health.BLOCKED, within_s=60)
+        assert route.cursor == 0
         assert await letters(engine) == []
         assert len(rows(tmp_path / "out")) == 1
 

@@ -173,7 +173,7 @@ async def test_a_batch_left_open_by_a_stop_is_repeated_where_it_was_meant_to_go(
         assert ledgers(engine, "orders") == {"files": (20, 20, 0)}
 
 
-@pytest.mark.parametrize("method", ["open_batch", "close_batch", "note_attempt", "keep_run", "set_state"])
+@pytest.mark.parametrize("method", ["open_batch", "close_batches", "note_attempt", "keep_run", "set_state"])
 async def test_a_store_that_fails_for_a_while_holds_up_and_breaks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

@@ -33,7 +33,9 @@ def batch(of: Pipeline, first: int, last: int, route: str = "files", run: int = 
 
 def end(of: Batch, size: int = 10) -> BatchEnd:
     line = RunLine(at_us=AT_US, level="INFO", message=f"{of.count} rows")
-    return BatchEnd(batch=of, written=Written("/out/x", size), rows=of.count, at_us=AT_US, line=line)
+    return BatchEnd(
+        batch=of, written=Written("/out/x", size), rows=of.count, events=("evt_a", "evt_b"), at_us=AT_US, line=line
+    )
 
 
 async def only_route(store: Store) -> tuple[int, int]:
@@ -131,9 +133,9 @@ async def test_closing_a_batch_moves_the_cursor_and_ends_its_run(tmp_path: Path)
         assert await only_route(store) == (0, 0)
         (run,) = await store.catalog.runs([made.number], before=None, limit=10)
         assert (run.trigger, run.state, run.object_key) == (Trigger.STREAM, RunState.RUNNING, opened.key)
-        following = await store.catalog.open_batch(batch(made, 101, 150), AT_US, end(opened))
+        following = await store.catalog.open_batch(batch(made, 101, 150), AT_US, [end(opened)])
         assert await only_route(store) == (100, 100)
-        await store.catalog.close_batch(end(following))
+        await store.catalog.close_batches([end(following)])
         assert await only_route(store) == (150, 150)
         assert await store.catalog.open_batches() == []
         runs = await store.catalog.runs([made.number], before=None, limit=10)
@@ -148,12 +150,12 @@ async def test_a_batch_is_closed_once_and_only_where_the_cursor_stands(tmp_path:
     async with store_at(tmp_path) as store:
         made = await add(store)
         opened = await store.catalog.open_batch(batch(made, 1, 10), AT_US)
-        await store.catalog.close_batch(end(opened))
+        await store.catalog.close_batches([end(opened)])
         with pytest.raises(Broken, match="cursor"):
-            await store.catalog.close_batch(end(opened))
+            await store.catalog.close_batches([end(opened)])
         ahead = await store.catalog.open_batch(batch(made, 20, 30), AT_US)
         with pytest.raises(Broken, match="cursor"):
-            await store.catalog.close_batch(end(ahead))
+            await store.catalog.close_batches([end(ahead)])
         assert await only_route(store) == (10, 10)
 
 
@@ -168,7 +170,7 @@ async def test_a_failed_attempt_is_kept_with_its_reason(tmp_path: Path) -> None:
         run = await store.catalog.run(opened.run)
         assert run is not None
         assert (run.error, run.attempts, run.state) == ("no room", 1, RunState.RUNNING)
-        await store.catalog.close_batch(end(again))
+        await store.catalog.close_batches([end(again)])
         run = await store.catalog.run(opened.run)
         assert run is not None
         assert (run.error, run.attempts, run.state) == (None, 2, RunState.SUCCESS)
@@ -189,8 +191,8 @@ async def test_a_run_of_several_batches_adds_them_up_and_ends_when_told(tmp_path
             )
         )
         first = await store.catalog.open_batch(batch(made, 1, 10, run=run.number), AT_US)
-        second = await store.catalog.open_batch(batch(made, 11, 20, run=run.number), AT_US, end(first))
-        await store.catalog.close_batch(end(second, 30))
+        second = await store.catalog.open_batch(batch(made, 11, 20, run=run.number), AT_US, [end(first)])
+        await store.catalog.close_batches([end(second, 30)])
         assert [one.number for one in await store.catalog.under_way()] == [run.number]
         await store.catalog.keep_run(replace(run, state=RunState.SUCCESS, finished_at_us=AT_US + 1))
         assert await store.catalog.under_way() == []
@@ -227,7 +229,7 @@ async def test_runs_are_paged_and_filtered(tmp_path: Path) -> None:
             of = one if n % 2 else other
             opened = await store.catalog.open_batch(batch(of, n // 2 + 1, n // 2 + 1), AT_US)
             if n < 8:
-                await store.catalog.close_batch(end(opened))
+                await store.catalog.close_batches([end(opened)])
         both = [one.number, other.number]
         assert [run.number for run in await store.catalog.runs(both, before=None, limit=3)] == [10, 9, 8]
         assert [run.number for run in await store.catalog.runs(both, before=8, limit=3)] == [7, 6, 5]
@@ -238,19 +240,24 @@ async def test_runs_are_paged_and_filtered(tmp_path: Path) -> None:
         assert await store.catalog.runs([], before=None, limit=10) == []
 
 
-async def test_old_runs_are_pruned_with_their_batches_and_the_running_stay(tmp_path: Path) -> None:
+async def test_old_runs_are_pruned_and_the_running_stay_and_batches_outlive_them(tmp_path: Path) -> None:
     async with store_at(tmp_path) as store:
         made = await add(store, destinations=[{"type": "files"}, {"type": "files", "path": "b"}])
         stuck = await store.catalog.open_batch(batch(made, 1, 1, route="files-2"), AT_US)
         for n in range(1, 31):
             opened = await store.catalog.open_batch(batch(made, n, n), AT_US)
-            await store.catalog.close_batch(end(opened))
+            await store.catalog.close_batches([end(opened)])
         assert await store.catalog.prune_runs(made.number, 10) == 20
         assert await store.catalog.prune_runs(made.number, 10) == 0
         runs = await store.catalog.runs([made.number], before=None, limit=100)
         assert [run.number for run in runs] == [*range(31, 21, -1), stuck.run]
+        assert await store.catalog.prune_batches(made.number, 20) == 10
+        assert await store.catalog.prune_batches(made.number, 20) == 0
+        assert await store.catalog.prune_batches(made.number, 5) == 10  # the newest ten have their runs still
         assert await store.catalog.open_batches() == [stuck]
         assert await store.catalog.batch_of(made.number, "files", 5) is None
+        landed = await store.catalog.landed(made.number, "files", 25, 3)
+        assert [(one.first_seq, one.rows, one.first_event) for one in landed] == [(n, 1, "evt_a") for n in (26, 27, 28)]
         found = await store.catalog.batch_of(made.number, "files", 30)
         assert found is not None
         assert (found[0].first_seq, found[1]) == (30, AT_US)
@@ -260,7 +267,7 @@ async def test_the_batch_that_took_an_event_is_found(tmp_path: Path) -> None:
     async with store_at(tmp_path) as store:
         made = await add(store)
         first = await store.catalog.open_batch(batch(made, 1, 100), AT_US)
-        second = await store.catalog.open_batch(batch(made, 101, 150), AT_US, end(first))
+        second = await store.catalog.open_batch(batch(made, 101, 150), AT_US, [end(first)])
         for seq, expected in ((1, first), (100, first), (101, second), (150, second)):
             found = await store.catalog.batch_of(made.number, "files", seq)
             assert found is not None
@@ -274,7 +281,7 @@ async def test_purging_drops_all_of_a_pipeline_and_nothing_of_another(tmp_path: 
         gone, kept = await add(store, "gone"), await add(store, "kept")
         for of in (gone, kept):
             opened = await store.catalog.open_batch(batch(of, 1, 5), AT_US)
-            await store.catalog.close_batch(end(opened))
+            await store.catalog.close_batches([end(opened)])
         await store.catalog.purge_pipeline(gone.number)
         assert [one.name for one in await store.catalog.pipelines()] == ["kept"]
         assert [one.pipeline for one in await store.catalog.routes()] == [kept.number]

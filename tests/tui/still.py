@@ -57,6 +57,7 @@ def pipeline(name: str, **changes: Any) -> dict[str, Any]:
                 "attempt": 0,
                 "retry_s": None,
                 "transforming": False,
+                "in_flight": 0,
                 "retiring": False,
                 "paused": False,
                 "errors_per_minute": 0,
@@ -179,6 +180,30 @@ RUNS: list[dict[str, Any]] = [
 ]
 
 
+def landed(run: dict[str, Any], n: int) -> dict[str, Any]:
+    """An object of a run."""
+    return {
+        "destination": "files",
+        "key": run["object_key"],
+        "place": f"/var/lib/conduit/out/{run['object_key']}",
+        "rows": 5_000,
+        "size_bytes": 1_234_567,
+        "sha256": f"{n + 1:064x}",
+        "first_seq": 901_001 + n,
+        "last_seq": 906_000 + n,
+        "first_event": f"evt_abcde00010000{n:04d}",
+        "last_event": f"evt_abcde00010001{n:04d}",
+        "landed_at": run["started_at"],
+    }
+
+
+TRIED = [
+    {"step": "write", "ok": True, "message": "s3://lake takes objects"},
+    {"step": "overwrite", "ok": None, "message": "[/red] it writes over objects \x1b[2J"},
+    {"step": "remove", "ok": False, "message": "403 Forbidden"},
+]
+
+
 def segment(hours_ago: float, minutes: float, state: str = "success", dead: int = 0) -> dict[str, Any]:
     """A run of the timeline."""
     now = datetime.fromisoformat(NOW)
@@ -231,7 +256,12 @@ class StillClient:
 
     def run(self, run_id: str) -> dict[str, Any]:
         found = next(one for one in RUNS if one["id"] == run_id)
-        return {**found, "log": [{"at": "2026-06-21T14:01:03.500Z", "level": "ERROR", "message": "attempt 4 \x1b[2J"}]}
+        evidence = {"objects": [landed(found, n) for n in range(found["batches"])], "objects_count": found["batches"]}
+        return {
+            **found,
+            **evidence,
+            "log": [{"at": "2026-06-21T14:01:03.500Z", "level": "ERROR", "message": "attempt 4 \x1b[2J"}],
+        }
 
     def events(self, **query: Any) -> dict[str, Any]:
         found = [one for one in EVENTS[::-1] if query.get("type") in {None, one["event_type"]}]
@@ -248,6 +278,12 @@ class StillClient:
             "run_id": "run_00000001",
         }
         return {**found, "seq": 5, "deliveries": [delivery]}
+
+    def test_destination(self, ref: str, name: str) -> dict[str, Any]:
+        if ref == "pl_old":
+            raise Refusal(404, "pipeline_not_found", "no pipeline 'pl_old'", {}, None)
+        self._orders.append((f"test {name}", ref))
+        return {"destination": name, "type": "s3", "ok": False, "findings": TRIED}
 
     def order(self, ref: str, verb: str) -> dict[str, Any]:
         if ref == "pl_old" and verb == "pause":

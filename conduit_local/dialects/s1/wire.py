@@ -192,9 +192,7 @@ def _progress(run: Run, live: LivePipeline) -> Json:
 
 def _routes_of(run: Run, live: LivePipeline) -> list[LiveRoute]:
     """The routes that deliver for a run just now."""
-    return [
-        route for route in live.routes.values() if route.open_batch is not None and route.open_batch.run == run.number
-    ]
+    return [route for route in live.routes.values() if any(batch.run == run.number for batch in route.hands.batches)]
 
 
 def _loaded(run: Run) -> int:

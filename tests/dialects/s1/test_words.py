@@ -44,6 +44,7 @@ CODES = {
         "run_ended",
         "run_not_cancellable",
         "dead_letter_in_hand",
+        "events_out_of_order",
     },
     412: {"precondition_failed"},
     413: {"body_too_large"},

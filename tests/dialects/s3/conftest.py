@@ -5,7 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.appliance import ORDERS, Appliance, serving
+from tests.destinations.postgres_server import postgres
+from tests.destinations.s3_servers import moto
 from tests.dialects.s3.asking import PROXY
+
+__all__ = ["appliance", "moto", "postgres"]
 
 PIPELINES = {"orders": ORDERS, "strict": "name: strict\nidempotency: strict\n"}
 SETTINGS = f"rate_limit: {{requests: 1000000, per_s: 1}}\ntrusted_proxies: [{PROXY}/32]\n"

@@ -29,8 +29,8 @@ from tests.dialects.s3.asking import (
 from tests.making import MODEL, pipeline
 
 SECRET = "correct-horse-battery-staple"
-POSTGRES = {
-    "destination_type": "postgres",
+SNOWFLAKE = {
+    "destination_type": "snowflake",
     "destination_name": "Warehouse",
     "destination_config": {
         "host": "db.example.com",
@@ -120,8 +120,8 @@ def test_s3_2_a_removed_destination_still_gets_what_was_accepted(appliance: Appl
 
 
 def test_s3_2_a_type_that_is_not_built_in_keeps_its_records_until_it_is(appliance: Appliance) -> None:
-    made = make(appliance, "connector", destinations=[POSTGRES])
-    assert made["destinations"][0]["destination_type"] == "postgres"
+    made = make(appliance, "connector", destinations=[SNOWFLAKE])
+    assert made["destinations"][0]["destination_type"] == "snowflake"
     accepted(appliance, made["pipe_id"], [{}, {}])
     assert shown(appliance, made["pipe_id"])["usage"]["pending"] == 2
 
@@ -139,10 +139,10 @@ def test_s3_2_files_stay_below_the_data_folder(appliance: Appliance, path: str) 
 
 
 def test_s3_3_secrets_read_redacted_wherever_they_are_shown(appliance: Appliance) -> None:
-    made = make(appliance, "secretive", destinations=[POSTGRES])
+    made = make(appliance, "secretive", destinations=[SNOWFLAKE])
     pipe, destination = made["pipe_id"], made["destinations"][0]
     assert destination["destination_config"] == REDACTED
-    assert add(appliance, pipe, POSTGRES)["destination_config"] == REDACTED
+    assert add(appliance, pipe, SNOWFLAKE)["destination_config"] == REDACTED
     for config in ({"password": ""}, {"password": "[redacted]"}, {"host": "db.example.com", "url": ""}):
         answer = change(appliance, pipe, destination["destination_id"], {"destination_config": config})
         assert answer["destination_config"] == REDACTED
@@ -166,7 +166,7 @@ def test_s3_3_secrets_are_sealed_on_the_disk(appliance: Appliance) -> None:
 
 def changed(config: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """The whole configuration of a destination with secrets after a change."""
-    kept = {"type": "connector", "connector": "postgres", "name": "w", "config": POSTGRES["destination_config"]}
+    kept = {"type": "connector", "connector": "snowflake", "name": "w", "config": SNOWFLAKE["destination_config"]}
     change = DestinationChange(destination_config=config, **fields)
 
     def edit(document: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def changed(config: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kept", ["", "[redacted]"])
 def test_s3_3_an_empty_text_keeps_a_secret(kept: str) -> None:
-    whole: Any = POSTGRES["destination_config"]
+    whole: Any = SNOWFLAKE["destination_config"]
     assert changed({"password": kept}) == whole
     assert changed({"password": kept, "host": "db2"}) == whole | {"host": "db2"}
     assert changed({"credentials": {"key": kept}, "url": kept}) == whole
@@ -200,7 +200,7 @@ def test_s3_3_a_placeholder_without_a_secret_behind_it_is_refused() -> None:
 
 def test_s3_3_a_placeholder_in_a_new_destination_is_refused_by_its_path(appliance: Appliance) -> None:
     pipe = make(appliance, "placeholders")["pipe_id"]
-    answer = appliance.ask("POST", f"{PIPES}/{pipe}/destinations", POSTGRES | {"destination_config": REDACTED})
+    answer = appliance.ask("POST", f"{PIPES}/{pipe}/destinations", SNOWFLAKE | {"destination_config": REDACTED})
     assert set(wrong(answer)) == {
         "destination_config.password",
         "destination_config.url",

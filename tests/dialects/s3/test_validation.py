@@ -121,7 +121,7 @@ WRONG: list[tuple[str, Any, set[str]]] = [
     ("new destination", DESTINATION | {"destination_config": {"name": "x"}}, {"destination_config.name"}),
     (
         "new destination",
-        {"destination_type": "s3", "destination_config": {"x": "y" * 70_000}},
+        {"destination_type": "kafka", "destination_config": {"x": "y" * 70_000}},
         {"destination_config"},
     ),
     ("destination", {"destination_config": {"path": ""}}, {"destination_config.path"}),
