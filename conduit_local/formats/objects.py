@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from conduit_local.core.content import Content
-from conduit_local.core.encoding import Record
+from conduit_local.core.encoding import Encoder, Record
 from conduit_local.formats.compression import SUFFIXES, Compression, compress
+from conduit_local.formats.csv_text import csv_rows
 from conduit_local.formats.jsonl import records
 
-Format = Literal["jsonl"]
+Format = Literal["jsonl", "csv", "parquet"]
 Pieces = Callable[[], Iterator[bytes]]
 """An object's bytes from the first one on, as often as it is called; to be read in a thread."""
 
@@ -31,9 +32,17 @@ class ObjectForm:
 
 
 @asynccontextmanager
-async def encoded(content: Content, form: ObjectForm) -> AsyncIterator[Pieces]:
+async def encoded(content: Content, form: ObjectForm, encoder: Encoder) -> AsyncIterator[Pieces]:
     """The object that `content` becomes. Raises: Rejected, DestinationUnavailable."""
-    yield lambda: compress(records(content, form.record), form.compression)
+    if form.format == "parquet":
+        file = await encoder.parquet(content, form.record)
+        try:
+            yield file.pieces
+        finally:
+            file.close()
+        return
+    rows = csv_rows if form.format == "csv" else records
+    yield lambda: compress(rows(content, form.record), form.compression)
 
 
 class Summed:

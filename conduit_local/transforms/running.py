@@ -1,8 +1,6 @@
 """`Transforms` for the engine: people's SQL, run by children that may be killed."""
 
 import asyncio
-import itertools
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,6 +18,7 @@ from conduit_local.transforms.compile import compiled
 from conduit_local.transforms.content import TransformedContent
 from conduit_local.transforms.lanes import IDLE_S, PATIENCE_S, Lane, LaneName, Standings
 from conduit_local.transforms.process import Child, ChildGone
+from conduit_local.transforms.scratch import emptied, fresh_names, in_thread, write
 from conduit_local.transforms.settings import TransformSettings
 from conduit_local.transforms.transform import place_as_written
 
@@ -40,13 +39,13 @@ async def open_transforms(
 
     No child is started before it is needed; all are ended, and waited for, at the end.
     """
-    scratch = await asyncio.to_thread(_emptied, scratch)
+    scratch = await asyncio.to_thread(emptied, scratch)
     transforms = SqlTransforms(settings, scratch, idle_s)
     try:
         yield transforms
     finally:
         await transforms.close()
-        await asyncio.to_thread(_emptied, scratch)
+        await asyncio.to_thread(emptied, scratch)
 
 
 class _TookLong(Exception):
@@ -59,7 +58,7 @@ class SqlTransforms:
     def __init__(self, settings: TransformSettings, scratch: Path, idle_s: float) -> None:
         self._settings = settings
         self._scratch = scratch
-        self._numbers = itertools.count(1)
+        self._names = fresh_names()
         self._standings = Standings()
         self._lanes: dict[LaneName, Lane] = {
             name: Lane(partial(self._start, nice), settings.children, None if name == "proven" else idle_s)
@@ -118,7 +117,7 @@ class SqlTransforms:
             parts = await read()
             try:
                 try:
-                    await _in_thread(partial(_write, source, parts))
+                    await in_thread(partial(write, source, parts))
                 except OSError as error:
                     raise TransformUnavailable(f"hand the events to the SQL process: {error.strerror}") from error
                 begun_at = asyncio.get_running_loop().time()
@@ -127,7 +126,7 @@ class SqlTransforms:
                     answer = await self._asked(request, child, deadline_s)
                 finally:
                     took_s = asyncio.get_running_loop().time() - begun_at
-                kept = self._scratch / f"content-{next(self._numbers)}"
+                kept = self._scratch / f"content-{next(self._names)}"
                 target.replace(kept)
                 return TransformedContent(kept, answer["rows"], _columns(answer) or None)
             finally:
@@ -192,35 +191,8 @@ class SqlTransforms:
         return f"a batch has {self._settings.memory / _MIB:g} MiB (transforms.memory in the settings)"
 
     async def _start(self, nice: int) -> Child:
-        return await Child.start(self._scratch / f"child-{next(self._numbers)}", self._settings, nice)
+        return await Child.start(self._scratch / f"child-{next(self._names)}", self._settings, nice)
 
 
 def _columns(answer: Mapping[str, Any]) -> tuple[Column, ...]:
     return tuple(Column(name, kind) for name, kind in answer["columns"])
-
-
-def _write(target: Path, parts: Sequence[bytes]) -> None:
-    with target.open("wb") as file:
-        file.writelines(parts)
-
-
-def _emptied(folder: Path) -> Path:
-    """The folder, as its real path: DuckDB compares those."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    return folder.resolve()
-
-
-async def _in_thread(work: Callable[[], None]) -> None:
-    """Waits for the thread also when it is cancelled: what comes next may remove what the thread still writes."""
-    future = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from conduit_local.core.content import Envelopes
 from conduit_local.core.pipeline import PipelineNumber
 from conduit_local.core.transforming import Recipe
+from conduit_local.transforms.encoding import open_encoder
 from conduit_local.transforms.running import SqlTransforms
+from conduit_local.transforms.settings import TransformSettings
 from tests.transforms.making import children, lines_of, reading, recipe_of, sql
 
 ONE = PipelineNumber(1)
@@ -64,3 +67,17 @@ async def test_a_warm_child_is_not_large(transforms: SqlTransforms) -> None:
         (rss_kib,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
         print(f"RSS {rss_kib / 1024:.0f} MiB")
         assert rss_kib < 300 * 1024
+
+
+@pytest.mark.slow
+async def test_parquet_of_ten_thousand_is_no_bottleneck(scratch: Path) -> None:
+    async with open_encoder(TransformSettings(), scratch=scratch) as encoder:
+        clock = asyncio.get_running_loop().time
+        best_s = float("inf")
+        for _ in range(10):
+            begun_at = clock()
+            file = await encoder.parquet(Envelopes(QUAKES, EVENTS), "envelope")
+            best_s = min(best_s, clock() - begun_at)
+            file.close()
+    print(f"parquet: {EVENTS / best_s:,.0f} events/s")
+    assert EVENTS / best_s > 10_000  # a machine that does much else at once

@@ -1,10 +1,11 @@
 """
-The program of the child that runs people's SQL: the only code that imports DuckDB.
+The program of the children that run people's SQL or write Parquet: the only code that imports DuckDB.
 
     program       reads requests, writes answers, bounds itself
     tables        `events`, from step to step, in a database of its own
     inspection    what a query may name and call
     lines         rows as JSON lines
+    parquet       rows as Parquet
     exact         JSON functions that leave numbers as they were written
     failures      what went wrong, in words for the parent
 

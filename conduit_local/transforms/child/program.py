@@ -4,8 +4,10 @@ A request a line on stdin, an answer a line on stdout, both JSON; data goes thro
     {"ready": true}                                                  first of all, from the child
     {"queries": ["SELECT …", …]}                                     on no events: to check
     {"queries": ["SELECT …", …], "source": PATH, "target": PATH}     on the lines in `source`
+    {"columns": [["a", "INTEGER"], …], "source": …, "target": …}     these fields of the lines as Parquet
     {"begun": true}                                                  the request has arrived
     {"columns": [["a", "INTEGER"]], "rows": 3}                       done; no columns: envelopes
+    {"written": true}                                                done: Parquet
     {"failed": {"kind", "message", "step", "place"}}                 not done (`failures.py`)
 """
 
@@ -19,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from conduit_local.core.content import Column
 from conduit_local.transforms.child.failures import Failed
 from conduit_local.transforms.child.tables import Database
 
@@ -51,6 +54,10 @@ def serve(folder: Path, memory_bytes: int, output_bytes: int, parent: int) -> No
 
 def _answer(database: Database, request: dict[str, Any]) -> dict[str, Any]:
     try:
+        if "queries" not in request:
+            columns = [Column(name, kind) for name, kind in request["columns"]]
+            database.encode(columns, Path(request["source"]), Path(request["target"]))
+            return {"written": True}
         if "source" not in request:
             return {"columns": database.check(request["queries"])}
         columns, rows = database.run(request["queries"], Path(request["source"]), Path(request["target"]))

@@ -79,6 +79,15 @@ class Database:
                 raise Failed(failed.kind, self._cleaned(failed.message), failed.step, failed.place) from None
         return [] if are_envelopes(columns) else columns, rows
 
+    def encode(self, columns: Sequence[Column], source: Path, target: Path) -> None:
+        """The lines in `source` as Parquet, in `target`. Raises: Failed."""
+        from conduit_local.transforms.child.parquet import write_parquet  # most children never need it
+
+        try:
+            write_parquet(self._db, columns, source, target)
+        except Failed as failed:
+            raise Failed(failed.kind, self._cleaned(failed.message)) from None
+
     def _inspect(self, step: int, query: str) -> None:
         if query in self._passed:
             return
