@@ -10,11 +10,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from conduit_local.cli.attach import Child, run_ui, start_appliance, ui_options
 from conduit_local.cli.common import Failure, has_terminal
+
+if TYPE_CHECKING:
+    from conduit_local.cli.local_s3 import LocalS3
 
 EXAMPLE_KEY = "ck_live_8Hx2Qm4Rt9Vn0Lb"
 """The key of the events API's examples; good enough for a folder that is thrown away, on loopback."""
@@ -25,31 +29,57 @@ EXAMPLE_KEY = "ck_live_8Hx2Qm4Rt9Vn0Lb"
 @click.option("--headless", is_flag=True, help="Without the terminal UI.")
 @click.option("--keep", is_flag=True, help="Keep the data folder, and say where it is.")
 @click.option("--speed", type=click.FloatRange(min=0, max=100), default=1.0, show_default=True, help="Of the traffic.")
+@click.option("--s3", is_flag=True, help="Land the clicks in a local S3 server too (extra `s3demo`).")
 @ui_options
 def demo(
-    port: int, headless: bool, keep: bool, speed: float, read_only: bool, ascii_only: bool, rate: float | None
+    port: int, headless: bool, keep: bool, speed: float, s3: bool, read_only: bool, ascii_only: bool, rate: float | None
 ) -> None:
     """
     Run the appliance on a throw-away data folder, with the sample pipelines and live traffic.
 
     Earthquakes of a real week, orders and clicks; with the terminal UI where there is a terminal.
     """
-    config = sample_folder()
-    with _data_folder(keep) as data:
+    with _data_folder(keep) as data, _s3(data, s3) as server:
+        config = sample_folder() if server is None else _with_s3(data)
         arguments = ["--port", str(port), "--data-dir", str(data), "--config-dir", str(config)]
         environment = {"CONDUIT_LOCAL_API_KEY": EXAMPLE_KEY, **os.environ, "CONDUIT_LOCAL_LOG_FILE": "appliance.log"}
+        if server is not None:
+            environment |= server.environment
+        key = environment["CONDUIT_LOCAL_API_KEY"]
         child = start_appliance(arguments, environment)
         try:
-            with _traffic(child, environment["CONDUIT_LOCAL_API_KEY"], config, speed, None if keep else data):
+            with _traffic(child, key, config, speed, None if keep else data):
                 if headless or not has_terminal():
-                    _headless(child, data, environment["CONDUIT_LOCAL_API_KEY"])
+                    _headless(child, data, key, server)
                 else:
-                    key = environment["CONDUIT_LOCAL_API_KEY"]
                     run_ui(child.url, key, read_only=read_only, ascii_only=ascii_only, rate=rate)
         finally:
             child.stop()
         if keep:
             click.echo(f"kept: {data}")
+
+
+@contextmanager
+def _s3(data: Path, wanted: bool) -> "Iterator[LocalS3 | None]":
+    """The S3 server, if one is wanted."""
+    if not wanted:
+        yield None
+        return
+    from conduit_local.cli.local_s3 import local_s3
+
+    with local_s3(data / "s3") as server:
+        yield server
+
+
+def _with_s3(data: Path) -> Path:
+    """The sample configuration with a route to the S3 server, in a folder of its own."""
+    from conduit_local.cli.local_s3 import ROUTE
+
+    config = data / "config"
+    shutil.copytree(sample_folder(), config)
+    with (config / "pipelines" / "clicks.yaml").open("a", encoding="utf-8") as file:
+        file.write(ROUTE)
+    return config
 
 
 def sample_folder() -> Path:
@@ -89,14 +119,19 @@ def _traffic(child: Child, key: str, config: Path, speed: float, throw_away: Pat
         process.wait()
 
 
-def _headless(child: Child, data: Path, key: str) -> None:
+def _headless(child: Child, data: Path, key: str, server: "LocalS3 | None") -> None:
     """Say what to look at, and wait for the end."""
     click.echo(
         f"""conduit-local demo, without a terminal UI (there is no terminal here)
 
   listening on   {child.url}
   objects        {data}/out
-  log            {data}/appliance.log
+  log            {data}/appliance.log{
+            f'''
+  S3             {server}'''
+            if server
+            else ""
+        }
 
 look at it from another shell:
 
