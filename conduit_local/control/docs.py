@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conduit_local.control import models, run_models
+from conduit_local.control import destination_models, models, run_models
 from conduit_local.core.dead import Stage
+from conduit_local.core.headers import ORIGIN, RANGE
 from conduit_local.core.run import RunState, Trigger
 from conduit_local.http.router import IF_MATCH, Doc, Param, Schema
 
@@ -85,13 +86,44 @@ DOCS: Mapping[tuple[str, str], Doc] = {
         summary="Send events, all or none",
         about="An array, or one on each line.",
         path=_PIPELINE,
-        headers=(Param(name="Idempotency-Key", about="Repeated within 24 hours, it gets the first answer."),),
+        headers=(
+            Param(name="Idempotency-Key", about="Repeated within 24 hours, it gets the first answer."),
+            Param(name=ORIGIN, about="A route of another appliance, which forwards its events in order."),
+            Param(
+                name=RANGE, about="What the origin calls these events, like `101-200`. Repeated, they are not taken."
+            ),
+        ),
         body={"type": "array", "items": models.NewEvent, "minItems": 1, "maxItems": 10_000},
         example=[{"event_type": "order.created", "payload": {"n": 1}}],
         answers={200: models.EventsAccepted},
     ),
     ("GET", f"{_ONE}/rates"): Doc(
         summary="Events a second", path=_PIPELINE, query=(_number("seconds", 1, 600, 120),), answers={200: models.Rates}
+    ),
+    ("GET", f"{_ONE}/destinations"): Doc(
+        summary="Its destinations, and how they are", path=_PIPELINE, answers={200: destination_models.DestinationList}
+    ),
+    ("POST", f"{_ONE}/destinations/{{destination}}/test"): Doc(
+        summary="Try a destination out",
+        about="It writes, reads back and removes something of its own where the kind allows; no batch is touched.",
+        path={**_PIPELINE, "destination": "The destination's name."},
+        answers={200: destination_models.DestinationTested},
+    ),
+    ("GET", f"{_ONE}/verify"): Doc(
+        summary="Compare its destinations with the ledger",
+        about="A line of JSON for each thing found; `kind` is `progress`, `problem`, `destination`, and at last `end` "
+        "or `error`. What is missing, altered or extra is a `problem`.",
+        path=_PIPELINE,
+        query=(
+            Param(name="destination", about="This one alone; left out, all."),
+            Param(
+                name="quick",
+                schema={"type": "string", "enum": ["true", "false"], "default": "false"},
+                about="Whether to go by sizes, and read no object.",
+            ),
+        ),
+        answers={200: {"type": "string"}},
+        answer_type="application/x-ndjson",
     ),
     ("GET", "/_local/events"): Doc(
         summary="Look for events",
@@ -126,7 +158,12 @@ DOCS: Mapping[tuple[str, str], Doc] = {
         query=(Param(name="pipeline"), _number("hours", 1, 168, 24)),
         answers={200: run_models.Timeline},
     ),
-    ("GET", "/_local/runs/{run}"): Doc(summary="One run with its log", path=_RUN, answers={200: run_models.RunDetail}),
+    ("GET", "/_local/runs/{run}"): Doc(
+        summary="One run with its log, and the objects it has delivered",
+        path=_RUN,
+        query=(_number("objects", 0, 1_000, 100, "How many of them to show, the first ones."),),
+        answers={200: run_models.RunDetail},
+    ),
     ("POST", "/_local/runs/{run}/cancel"): Doc(summary="Cancel a run", path=_RUN, answers={200: run_models.RunShown}),
     ("GET", "/_local/runs/{run}/download"): Doc(
         summary="What a run has written",

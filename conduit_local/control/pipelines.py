@@ -5,6 +5,7 @@ from functools import partial
 from aiohttp import web
 
 from conduit_local.control import wire
+from conduit_local.control.arriving import decode_events, forwarded_of
 from conduit_local.core.errors import Refused, Unavailable
 from conduit_local.core.kinds import edited_spec, parse_spec
 from conduit_local.core.pipeline import Pipeline
@@ -92,12 +93,14 @@ class Pipelines:
         """
         `POST …/events`: 200 once all of them are on disk; all or none.
 
-        Shape: an array of 1 to 10,000 `{event_type, payload}`, or NDJSON of the same; at most 32 MiB.
+        Shape: an array of 1 to 10,000 `{event_type, payload}`, or NDJSON of the same; at most 32 MiB. Another
+               appliance that forwards says whose events they are: those are taken once, whenever they come again.
         """
-        body = await call.body(MAX_EVENTS_BODY_BYTES)
-        events = wire.decode_events(body, call.request.headers.get("Content-Type", ""))
+        ref, headers = call.params["pipeline"], call.request.headers
+        self._engine.topology.find(ref)  # before the body: whoever asks with none learns whether there is one
+        events = decode_events(await call.body(MAX_EVENTS_BODY_BYTES), headers.get("Content-Type", ""))
         receipt = await self._engine.ingest.accept(
-            call.params["pipeline"], events, call.idempotency_key(), call.client_address
+            ref, events, call.idempotency_key(), call.client_address, forwarded_of(headers, events)
         )
         return receipt_answer(wire.encode_receipt(receipt, self._engine.log.tag), replayed=receipt.replayed)
 

@@ -8,19 +8,15 @@ import msgspec
 from conduit_local.core.content import Column
 from conduit_local.core.dead import DeadGroup, DeadLetter, Stage
 from conduit_local.core.envelope import event_id_of
-from conduit_local.core.errors import InvalidJson, InvalidRequest, TooManyRecords
 from conduit_local.core.event import (
-    MAX_EVENTS_PER_REQUEST,
     EventFilter,
-    NewEvent,
-    NewEvents,
     StoredEvent,
     is_too_deep,
-    many_events,
     on_one_line,
 )
 from conduit_local.core.ids import event_id, run_id
 from conduit_local.core.keys import ApiKey
+from conduit_local.core.landed import Landed
 from conduit_local.core.log import Receipt
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.problems import Problem, refusal
@@ -31,41 +27,8 @@ from conduit_local.engine.dead import Replay, payload_of_letter
 from conduit_local.engine.journal import Line
 from conduit_local.engine.queries import EventDetail
 from conduit_local.http.call import Call
-from conduit_local.http.decode import decode
 
 NDJSON = "application/x-ndjson"
-
-_ARRAY = msgspec.json.Decoder(list[NewEvent])
-_LINES = msgspec.json.Decoder(NewEvent)
-
-
-def decode_events(body: bytes, content_type: str) -> NewEvents:
-    """
-    An array of `{event_type, payload}`, or one on each line. Raises: Invalid, TooLarge, naming the place.
-
-    Shape: 1 to 10,000 events.
-    """
-    if content_type.lower().startswith(NDJSON):
-        lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
-        events = [_line(line, number, place) for place, (number, line) in enumerate(lines)]
-    else:
-        events = decode(body, _ARRAY)
-    if not events:
-        raise InvalidRequest("the body holds no event")
-    if len(events) > MAX_EVENTS_PER_REQUEST:
-        raise TooManyRecords(f"{len(events):,} events in one request; the most is {MAX_EVENTS_PER_REQUEST:,}")
-    return many_events(events, body)
-
-
-def _line(line: bytes, number: int, place: int) -> NewEvent:
-    try:
-        return decode(line, _LINES)
-    except InvalidJson as error:
-        raise InvalidJson(f"line {number} of {error.message}") from None
-    except InvalidRequest as error:
-        raise refusal(
-            [Problem(path=(place, *problem.path), message=problem.message) for problem in error.problems]
-        ) from None
 
 
 def encode_receipt(receipt: Receipt, tag: str) -> bytes:
@@ -168,6 +131,23 @@ def encode_run(run: Run, pipeline: Pipeline) -> dict[str, Any]:
 def encode_run_line(line: RunLine) -> dict[str, Any]:
     """A line of a run's log."""
     return {"at": rfc3339_ms(line.at_us), "level": line.level, "message": line.message}
+
+
+def encode_landed(landed: Landed) -> dict[str, Any]:
+    """An object that was delivered."""
+    return {
+        "destination": landed.route.partition("@")[0],
+        "key": landed.key,
+        "place": landed.place,
+        "rows": landed.rows,
+        "size_bytes": landed.size_bytes,
+        "sha256": landed.sha256,
+        "first_seq": landed.first_seq,
+        "last_seq": landed.last_seq,
+        "first_event": landed.first_event,
+        "last_event": landed.last_event,
+        "landed_at": rfc3339_ms(landed.landed_at_us),
+    }
 
 
 def encode_letter(letter: DeadLetter, pipeline: Pipeline) -> dict[str, Any]:

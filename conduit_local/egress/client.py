@@ -6,7 +6,7 @@ import errno
 import socket
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -25,6 +25,7 @@ _EXCERPT_BYTES = 4_096
 _EXCERPT_CHARS = 200
 _LONGEST_WAIT_S = 86_400.0
 _RESOLVE_WITHIN_S = 2.0
+_SMALL_BYTES = 65_536
 _GZIP = 31
 
 
@@ -60,21 +61,28 @@ class HttpClient:
         for address in found:
             self._guard.check_address(address["host"])
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answered:
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes | Sequence[bytes], timeout_s: float
+    ) -> Answered:
         """`Sender.post`."""
+        pieces = [body] if isinstance(body, bytes) else body
+        size = sum(map(len, pieces))
         with _worded("POST", url, timeout_s):
             self._guard.check_url(url)
             async with self._opened().post(
                 URL(url, encoded=True),  # as it was given: what stands in it may be signed
-                data=body,
-                headers=headers,
+                data=b"".join(pieces) if size <= _SMALL_BYTES else _one_by_one(pieces),
+                headers={**headers, "Content-Length": str(size)},
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
             ) as answer:
+                begin, broken = await self._begin(answer)
                 return Answered(
                     status=answer.status,
                     retry_after_s=_retry_after_s(answer.headers.get("Retry-After")),
-                    excerpt=await self._excerpt(answer),
+                    excerpt=_excerpt(begin),
+                    body=begin,
+                    broken=broken,
                 )
 
     async def get(self, url: str, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Fetched:
@@ -96,7 +104,7 @@ class HttpClient:
                     next_url=str(following) if following is not None else None,
                     body=await self._whole(answer, url, max_bytes)
                     if answer.status == 200
-                    else (await self._excerpt(answer)).encode(),
+                    else _excerpt((await self._begin(answer))[0]).encode(),
                 )
 
     @staticmethod
@@ -139,12 +147,12 @@ class HttpClient:
         return self._session
 
     @staticmethod
-    async def _excerpt(answer: aiohttp.ClientResponse) -> str:
+    async def _begin(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         """
-        The begin of the body; a longer one is not read, and its connection not used again. What was answered stands,
-        also where the body breaks off or takes too long.
+        The begin of the body, and whether it broke off; a longer one is not read, and its connection not used again.
+        What was answered stands all the same. Of a body that is packed nothing is given back.
         """
-        found = b""
+        found, broken = b"", False
         try:
             while len(found) < _EXCERPT_BYTES:
                 piece = await answer.content.read(_EXCERPT_BYTES - len(found))
@@ -152,12 +160,21 @@ class HttpClient:
                     break
                 found += piece
         except (aiohttp.ClientError, OSError):
+            broken = True
             answer.close()
         if not answer.content.at_eof():
             answer.close()
-        if answer.headers.get("Content-Encoding"):
-            return ""
-        return plain(found.decode("utf-8", "replace"))[:_EXCERPT_CHARS]
+        return b"" if answer.headers.get("Content-Encoding") else found, broken
+
+
+def _excerpt(begin: bytes) -> str:
+    """For people."""
+    return plain(begin.decode("utf-8", "replace"))[:_EXCERPT_CHARS]
+
+
+async def _one_by_one(pieces: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
 
 
 @contextmanager

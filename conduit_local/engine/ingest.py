@@ -5,7 +5,7 @@ from collections.abc import Callable
 from conduit_local.core.enrich import enriched
 from conduit_local.core.errors import NotAccepting, TooManyRecords
 from conduit_local.core.event import NewEvents, check_idempotency_key, fingerprint_of
-from conduit_local.core.log import Keyed, Log, Receipt
+from conduit_local.core.log import Along, Forwarded, Keyed, Log, Receipt
 from conduit_local.core.ports import Bell, Clock
 from conduit_local.core.times import rfc3339_ms
 from conduit_local.engine.topology import LivePipeline, Topology
@@ -21,15 +21,21 @@ class Ingest:
         self._clock = clock
 
     async def accept(
-        self, ref: str, events: NewEvents, key: str | None = None, client: Callable[[], str | None] | None = None
+        self,
+        ref: str,
+        events: NewEvents,
+        key: str | None = None,
+        client: Callable[[], str | None] | None = None,
+        forwarded: Forwarded | None = None,
     ) -> Receipt:
         """
         Put `events` on the log of the pipeline that answers to `ref`; return once they are on disk.
 
         Shape:  1 to 10,000 checked events; `key` is an idempotency key of 1 to 255 characters; `client` tells the
-                client's address, and is asked only where the pipeline wants it.
+                client's address, and is asked only where the pipeline wants it; `forwarded` says what another
+                appliance calls these events.
         Raises: PipelineNotFound, NotAccepting, TooManyRecords, RateLimited, IdempotencyMismatch, InvalidRequest,
-                QuotaSpent, StoreUnavailable; in each case nothing was kept.
+                OutOfOrder, QuotaSpent, StoreUnavailable; in each case nothing was kept.
         Source: S0.3, S0.5, S0.9, S3.10.
         """
         live = self._topology.find(ref)
@@ -46,7 +52,8 @@ class Ingest:
             at = rfc3339_ms(self._clock.now_us())
             events = enriched(events, pipeline.spec.enrich, at, client() if client is not None else None)
         began_us = self._clock.steady_us()
-        receipt = await self._log.append(pipeline, events, keyed)
+        along = Along(forwarded=forwarded) if forwarded is not None else None
+        receipt = await self._log.append(pipeline, events, keyed, along)
         ended_us = self._clock.steady_us()
         live.accept_us.add(ended_us, ended_us - began_us)
         if not receipt.replayed:

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from conduit_local.core.fetching import Fetched, Fetcher, FetchRefused
+from conduit_local.core.headers import check_header
 from conduit_local.core.plain import plain, shorten
 from conduit_local.core.ports import Clock, SendFailed
 from conduit_local.core.pulling import Pulled, SourceFailed
@@ -20,7 +21,7 @@ from conduit_local.core.strict import NotJson, check_json
 from conduit_local.core.variables import with_variables
 from conduit_local.formats.json_document import elements
 from conduit_local.sources.events import Look, type_out_of
-from conduit_local.sources.http_spec import HttpSpec, check_header
+from conduit_local.sources.http_spec import HttpSpec
 from conduit_local.sources.paging import PageReader, Position, TooManyAlike, Value, same_value
 
 MAX_BODY_BYTES = 16 * 1024**2

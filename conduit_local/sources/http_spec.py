@@ -1,17 +1,14 @@
 """The settings of an `http` source."""
 
-import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from conduit_local.core.secrets import REDACTED, SecretMap
+from conduit_local.core.headers import HeaderMap, check_header
+from conduit_local.core.secrets import SecretMap
 from conduit_local.core.spec import Duration, Part
 from conduit_local.sources.events import PulledSpec
 from conduit_local.sources.reading import mark_of
-
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
-_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "upgrade"})
 
 
 def _path(value: str) -> str:
@@ -23,15 +20,6 @@ def _path(value: str) -> str:
 Path = Annotated[str, Field(max_length=500), AfterValidator(_path)]
 """The names on the way to a value: `data.items`."""
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class HeaderMap(SecretMap):
-    """Headers: every value is shown as a secret."""
-
-    __slots__ = ()
-
-    def _redacted(self) -> Any:
-        return REDACTED if self.text is None else dict.fromkeys(self.value, REDACTED)
 
 
 class CursorPaging(Part):
@@ -108,11 +96,3 @@ class HttpSpec(PulledSpec):
         for name, value in self.headers.value.items():
             check_header(name, value)
         return self
-
-
-def check_header(name: str, value: str) -> None:
-    """Raises: ValueError, without the value, unless it can be sent."""
-    if not _HEADER.fullmatch(name) or name.lower() in _OURS:
-        raise ValueError(f"headers: {name[:80]!r} is no header that can be set")
-    if any(char < " " or char == "\x7f" for char in value) or not value.isascii():
-        raise ValueError(f"headers: the value of {name!r} must be visible ASCII")

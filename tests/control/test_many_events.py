@@ -105,6 +105,26 @@ def test_a_bad_third_line_is_named_and_nothing_of_the_request_is_kept(
     assert head(appliance, name) == 1
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b'{"event_type":"a.b","payload":{"x":"1\n2"}}',
+        b'{"event_type":"a.b","payload":{"x":"1\n2"}},' + GOOD,
+        b'{"event_type":"a.b","payload":{"x":"1\n{2"}},' + GOOD,
+        GOOD + b"," + GOOD,
+        GOOD + b"],[" + GOOD,
+        GOOD + b"\n]\n[\n" + GOOD,
+        GOOD + b",\n" + GOOD,
+        b"\x0c" + GOOD,
+        b'{"event_type":"a.b",\n"payload":{}}',
+    ],
+)
+def test_what_is_no_line_of_json_is_taken_for_none(appliance: Appliance, make: Make, lines: bytes) -> None:
+    name = make()
+    assert send(appliance, name, lines, **NDJSON).status == 400
+    assert head(appliance, name) == 0
+
+
 def test_empty_lines_count_as_lines_but_not_as_events(appliance: Appliance, make: Make) -> None:
     name = make()
     broken = send(appliance, name, b"\n\n" + GOOD + b"\n\n{\n", **NDJSON)

@@ -29,6 +29,11 @@ POINTS = {
 RARE_POINTS = {
     "events and cursor": ("conduit_local.store.append:keep_along", False),
     "events and cursor kept": ("conduit_local.store.append:keep_along", True),
+    "receipt": ("conduit_local.destinations.conduit:ConduitDestination._require_receipt", True),
+    "forwarded": ("conduit_local.store.append:taken_before", True),
+    "forwarded kept": ("conduit_local.store.append:keep_along", True),
+    "put": ("conduit_local.destinations.s3_uploads:Uploader.put", False),
+    "put done": ("conduit_local.destinations.s3_uploads:Uploader.put", True),
     "rows made": ("conduit_local.engine.landing:Landing.write", False),
     "key file": ("conduit_local.store.vault:write_private", False),
     "key file written": ("conduit_local.store.vault:write_private", True),

@@ -1,7 +1,7 @@
 """A courier over a real store, with a sender that answers as it is told and a clock that runs when nobody else does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,9 +99,11 @@ class FakeSender:
         if "refused" in url:
             raise ValueError("may not be reached")
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answered:
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes | Sequence[bytes], timeout_s: float
+    ) -> Answered:
         """`Sender.post`."""
-        sent = Sent(self.clock.steady_us(), url, headers, body)
+        sent = Sent(self.clock.steady_us(), url, headers, body if isinstance(body, bytes) else b"".join(body))
         self.sent.append(sent)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

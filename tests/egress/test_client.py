@@ -66,6 +66,16 @@ async def test_a_post_arrives_as_it_was_given() -> None:
         assert receiver.connections == 1, "the connection is used again"
 
 
+@pytest.mark.parametrize("pieces", [[], [b"one"], [b"one", b"", b"two"], [b"x" * 3_000_000], [b"y" * 70_000] * 40])
+async def test_a_body_in_pieces_arrives_whole_and_with_its_length(pieces: list[bytes]) -> None:
+    async with Receiver() as receiver, client() as sender:
+        await sender.post(receiver.url, {}, pieces, WITHIN_S)
+        (request,) = receiver.got
+        assert request.body == b"".join(pieces)
+        assert request.headers["content-length"] == str(len(request.body))
+        assert "transfer-encoding" not in request.headers
+
+
 # Where it goes ---------------------------------------------------------------------------------------------------
 
 
@@ -234,8 +244,15 @@ async def body_that_breaks_off(_request: Request, writer: asyncio.StreamWriter) 
 @pytest.mark.parametrize("answer", [body_that_hangs, body_that_breaks_off])
 async def test_a_status_counts_also_where_the_body_hangs_or_breaks_off(answer: Any) -> None:
     async with Receiver(answer) as receiver, client() as sender:
-        assert (await post(sender, receiver.url, 0.2)).status == 200
+        answered = await post(sender, receiver.url, 0.2)
+        assert (answered.status, answered.body, answered.broken) == (200, b"some", True)
         await _none(receiver)
+
+
+async def test_of_a_body_its_begin_is_given_back_as_it_came() -> None:
+    async with Receiver(status(200, body=b"\x1b" * 5_000)) as receiver, client() as sender:
+        answered = await post(sender, receiver.url)
+        assert (answered.body, answered.broken) == (b"\x1b" * 4_096, False)
 
 
 async def _none(receiver: Receiver) -> None:

@@ -73,6 +73,7 @@ S0_CODES = {
         "run_ended",
         "run_not_cancellable",
         "dead_letter_in_hand",
+        "events_out_of_order",
     },
     412: {"precondition_failed"},
     413: {"payload_too_large", "batch_too_large"},

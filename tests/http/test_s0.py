@@ -337,10 +337,10 @@ def test_s0_9_a_pipeline_is_made_with_its_resolved_values(appliance: Appliance) 
         ({"name": "n", "batch_size": True}, 400, "invalid_request", "batch_size: "),
         ({"name": "n", "batch_size": 5, "batch": {"max_events": 6}}, 400, "invalid_request", "batch_size: differs"),
         (
-            {"name": "n", "destinations": [{"type": "s3", "bucket": "b"}]},
+            {"name": "n", "destinations": [{"type": "kafka"}]},
             400,
             "invalid_request",
-            "no destination of type 's3'",
+            "no destination of type 'kafka'",
         ),
         ({"name": "n", "destinations": [{"type": "files", "path": "/etc"}]}, 400, "invalid_request", "allowed_folders"),
         (

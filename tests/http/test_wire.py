@@ -12,7 +12,8 @@ from backports import zstd
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conduit_local.control import wire as control
+from conduit_local.control import arriving
+from conduit_local.control.wire import NDJSON
 from conduit_local.core.errors import BodyTooLarge, InvalidJson, InvalidRequest, Refused
 from conduit_local.dialects.s0 import wire as s0
 from conduit_local.http.body import _gunzip, _unzstd
@@ -24,8 +25,8 @@ DECODERS: dict[str, Decode] = {
     "s0.decode_event": s0.decode_event,
     "s0.decode_configuration": s0.decode_configuration,
     "s0.decode_change": s0.decode_change,
-    "control.decode_events": lambda body: control.decode_events(body, "application/json"),
-    "control.decode_events (NDJSON)": lambda body: control.decode_events(body, control.NDJSON),
+    "control.decode_events": lambda body: arriving.decode_events(body, "application/json"),
+    "control.decode_events (NDJSON)": lambda body: arriving.decode_events(body, NDJSON),
     "decode_object": decode_object,
 }
 json_values = st.recursive(
@@ -120,16 +121,16 @@ def test_what_is_not_json_is_told_from_what_has_the_wrong_shape(body: bytes, kin
 def test_a_culprit_in_an_array_or_on_a_line_is_named_by_its_place() -> None:
     for body, content_type in (
         (b'[{"event_type":"a","payload":{}},{"event_type":"b"}]', "application/json"),
-        (b'{"event_type":"a","payload":{}}\n{"event_type":"b"}\n', control.NDJSON),
+        (b'{"event_type":"a","payload":{}}\n{"event_type":"b"}\n', NDJSON),
     ):
         with pytest.raises(InvalidRequest) as caught:
-            control.decode_events(body, content_type)
+            arriving.decode_events(body, content_type)
         assert [problem.field for problem in caught.value.problems] == ["[1].payload"]
 
 
 def test_lines_may_end_in_crlf_and_empty_ones_do_not_count() -> None:
     body = b'\r\n{"event_type":"a","payload":{"n":1}}\r\n\n  \n{"event_type":"a","payload":{\t"n":2}}'
-    assert control.decode_events(body, control.NDJSON).payloads == [b'{"n":1}', b'{\t"n":2}']
+    assert arriving.decode_events(body, NDJSON).payloads == [b'{"n":1}', b'{\t"n":2}']
 
 
 LIMIT = 10_000
