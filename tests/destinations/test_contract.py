@@ -9,6 +9,9 @@ from conduit_local.core.content import Envelopes
 from conduit_local.core.delivering import Destination
 from conduit_local.core.envelope import envelopes
 from conduit_local.destinations.kinds import DESTINATIONS
+from tests.destinations import duckdb_reader
+from tests.destinations.postgres_server import PostgresServer
+from tests.destinations.s3_servers import Server
 from tests.engines import destinations_at, objects_below
 
 AT_US = 1_782_050_973_000_000
@@ -30,9 +33,16 @@ def content(first: int, *counts: int) -> Envelopes:
     return Envelopes(parts(first, *counts), sum(counts))
 
 
-@pytest.fixture(params=["plain", "gzip", "zstd", "payload"])
+@pytest.fixture(params=["plain", "gzip", "zstd", "payload", "moto", "swift", "rclone", "postgres", "duckdb"])
 def kind(request: pytest.FixtureRequest) -> dict[str, str]:
+    if request.param in {"moto", "swift", "rclone"}:
+        server: Server = request.getfixturevalue(request.param)
+        return server.settings(server.new_bucket(), prefix="lake/raw", server=request.param)
+    if request.param == "postgres":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        return postgres.settings(postgres.new_schema())
     return {
+        "duckdb": {"type": "duckdb"},
         "plain": {"type": "files"},
         "gzip": {"type": "files", "compression": "gzip"},
         "zstd": {"type": "files", "compression": "zstd"},
@@ -41,10 +51,23 @@ def kind(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture
-async def destination(tmp_path: Path, kind: dict[str, str]) -> AsyncIterator[tuple[Destination, Read]]:
+async def destination(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: dict[str, str]
+) -> AsyncIterator[tuple[Destination, Read]]:
+    settings = {name: value for name, value in kind.items() if name != "server"}
     async with destinations_at(tmp_path) as maker:
-        spec = DESTINATIONS[kind["type"]].model_validate(kind)
-        yield maker.make(spec), lambda: objects_below(tmp_path / "out")
+        made = maker.make(DESTINATIONS[kind["type"]].model_validate(settings))
+        if kind["type"] == "s3":
+            server: Server = request.getfixturevalue(kind["server"])
+            yield made, lambda: server.below(kind["bucket"], kind["prefix"])
+        elif kind["type"] == "postgres":
+            postgres: PostgresServer = request.getfixturevalue("postgres")
+            yield made, lambda: postgres.lines_by_key(kind["table"].partition(".")[0])
+        elif kind["type"] == "duckdb":
+            yield made, lambda: duckdb_reader.lines_by_key(tmp_path / "warehouse.duckdb")
+        else:
+            yield made, lambda: objects_below(tmp_path / "out")
+        await made.close()
 
 
 def expected(kind: dict[str, str], lines: Sequence[bytes]) -> bytes:

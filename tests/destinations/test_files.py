@@ -4,15 +4,18 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from conduit_local.core.delivering import Destination
+from conduit_local.core.encoding import Encoder
 from conduit_local.core.errors import DestinationUnavailable
 from conduit_local.destinations.files import FilesDestination, FilesSpec
+from conduit_local.transforms.encoding import open_encoder
+from conduit_local.transforms.settings import TransformSettings
 from tests.destinations.test_contract import content, parts
 from tests.disks import Disk
 
@@ -26,8 +29,14 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def files(tmp_path: Path, threads: ThreadPoolExecutor) -> Destination:
-    return FilesDestination(FilesSpec(name="files"), tmp_path, threads)
+async def encoder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Encoder]:
+    async with open_encoder(TransformSettings(), scratch=tmp_path_factory.mktemp("encoding")) as running:
+        yield running
+
+
+@pytest.fixture
+def files(tmp_path: Path, threads: ThreadPoolExecutor, encoder: Encoder) -> Destination:
+    return FilesDestination(FilesSpec(name="files"), tmp_path, threads, encoder)
 
 
 def descriptors() -> int:
@@ -87,10 +96,12 @@ async def test_no_link_leads_outside(files: Destination, tmp_path: Path, where: 
     assert (outside / "victim").read_text() == "untouched"
 
 
-async def test_an_absolute_path_may_itself_be_a_link(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
+async def test_an_absolute_path_may_itself_be_a_link(
+    tmp_path: Path, threads: ThreadPoolExecutor, encoder: Encoder
+) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    made = FilesDestination(FilesSpec(name="files", path=str(tmp_path / "link")), tmp_path / "data", threads)
+    made = FilesDestination(FilesSpec(name="files", path=str(tmp_path / "link")), tmp_path / "data", threads, encoder)
     await made.write(KEY, content(1, 10))
     assert (tmp_path / "real" / KEY).exists()
 
@@ -103,9 +114,9 @@ async def test_a_file_where_a_folder_belongs_blocks_with_a_reason(files: Destina
 
 
 async def test_a_full_disk_is_waited_for_and_leaves_nothing_behind(
-    small_disk: Disk, threads: ThreadPoolExecutor
+    small_disk: Disk, threads: ThreadPoolExecutor, encoder: Encoder
 ) -> None:
-    files = FilesDestination(FilesSpec(name="files"), small_disk.path, threads)
+    files = FilesDestination(FilesSpec(name="files"), small_disk.path, threads, encoder)
     await files.write(KEY, content(1, 10))
     small_disk.fill(leave_bytes=20_000)
     key = "orders/000000000011-000000002010.jsonl"
