@@ -42,6 +42,7 @@ from conduit_local.dialects.s1 import routes as s1
 from conduit_local.dialects.s2 import routes as s2
 from conduit_local.dialects.s3 import routes as s3
 from conduit_local.dialects.s4 import routes as s4
+from conduit_local.egress.addresses import Addresses
 from conduit_local.egress.client import HttpClient
 from conduit_local.egress.guard import Guard
 from conduit_local.engine.clock import SteeredClock, SystemClock
@@ -61,6 +62,7 @@ from conduit_local.sources.kinds import PLUGINS, SOURCES, SourceMaker
 from conduit_local.store.folder import DataFolder, write_private
 from conduit_local.store.store import open_store
 from conduit_local.store.vault import FileVault
+from conduit_local.transforms.encoding import open_encoder
 from conduit_local.transforms.kinds import TRANSFORMS
 from conduit_local.transforms.running import open_transforms
 
@@ -128,6 +130,7 @@ async def run_appliance(start: Start, ready: Callable[[str], None]) -> None:
             HttpClient(guard := Guard(settings.allowed_networks, loopback=is_loopback(settings.host)))
         )
         threads = stack.enter_context(ThreadPoolExecutor(settings.delivery.threads, thread_name_prefix="destination"))
+        encoder = await stack.enter_async_context(open_encoder(settings.transforms, scratch=folder.path / "encoding"))
         ports = Ports(
             log=store.log,
             catalog=store.catalog,
@@ -137,12 +140,15 @@ async def run_appliance(start: Start, ready: Callable[[str], None]) -> None:
                     threads=threads,
                     sender=sender,
                     check_url=guard.check_url,
+                    addresses=Addresses(guard).of,
+                    encoder=encoder,
                     environment=start.environment,
                 ),
                 tuple(map(Path, settings.allowed_folders)),
                 settings.stand_ins.destinations,
                 settings.stand_ins.sources,
                 vault.place,
+                ambient_credentials=settings.ambient_credentials,
             ),
             transforms=await stack.enter_async_context(
                 open_transforms(settings.transforms, scratch=folder.path / "transforms")

@@ -20,6 +20,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("replay:replay", "Send the lines of a file as events."),
     "runs": ("runs:runs", "List, show, start, cancel, logs, download."),
     "dead": ("dead:dead", "Dead letters: list, groups, show, edit, replay, discard, export."),
+    "destinations": ("destinations:destinations", "List the destinations of a pipeline, and test them."),
+    "verify": ("verify:verify", "Compare what lies at a pipeline's destinations with what was delivered."),
     "keys": ("keys:keys", "List, create, revoke API keys."),
     "secrets": ("secrets:secrets", "Rotate the key that configurations are sealed with."),
     "check": ("check:check", "Validate settings, pipelines and the data folder."),

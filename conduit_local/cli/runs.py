@@ -58,10 +58,11 @@ def list_(client: ControlClient, json_: bool, **query: Any) -> None:
 
 @runs.command()
 @click.argument("run")
+@click.option("--objects", type=click.IntRange(0, 1000), default=100, help="How many of its objects, the first ones.")
 @reaches_appliance
-def show(client: ControlClient, run: str) -> None:
-    """One run, whole."""
-    print_json(client.run(run))
+def show(client: ControlClient, run: str, objects: int) -> None:
+    """One run, whole: with its log, and rows, bytes, SHA-256, first and last event of each object it delivered."""
+    print_json(client.run(run, objects=objects))
 
 
 @runs.command()
@@ -140,5 +141,6 @@ def ended(client: ControlClient, run: dict[str, Any], seconds: float) -> dict[st
         if time.monotonic() > until:
             raise Failure(f"the run {run['id']} is still {run['state']} after {seconds:g} seconds; it goes on")
         time.sleep(_POLL_S)
-        run = {name: value for name, value in client.run(run["id"]).items() if name != "log"}
+        found = client.run(run["id"], objects=0)
+        run = {name: found[name] for name in run}
     return run

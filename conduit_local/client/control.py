@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Self
 
+from conduit_local.client.errors import Refusal, Unreachable
 from conduit_local.client.wire import Download, Wire, segment, with_query
 
 Json = dict[str, Any]
@@ -62,6 +63,31 @@ class ControlClient:
         """A sample a second: in, out, pending."""
         return list(self._get(f"/_local/pipelines/{segment(ref)}/rates", seconds=seconds)["data"])
 
+    def destinations(self, ref: str) -> list[Json]:
+        """The destinations of a pipeline, and how they are."""
+        return list(self._get(f"/_local/pipelines/{segment(ref)}/destinations")["data"])
+
+    def test_destination(self, ref: str, name: str) -> Json:
+        """Try a destination out."""
+        path = f"/_local/pipelines/{segment(ref)}/destinations/{segment(name)}/test"
+        return dict(self._wire.ask("POST", path))
+
+    def verify(self, ref: str, *, destination: str | None = None, quick: bool = False) -> Iterator[Json]:
+        """
+        A pipeline's destinations beside its ledger: what was found, as it is found, up to the `end`.
+
+        Raises: Unreachable where it is cut off before that; Refusal where it cannot be brought to its end.
+        """
+        query = {"destination": destination, "quick": "true" if quick else None}
+        for line in self._wire.lines(f"/_local/pipelines/{segment(ref)}/verify", query):
+            if line["kind"] == "error":
+                error = line["error"]
+                raise Refusal(int(line["status"]), str(error["code"]), str(error["message"]), {}, None)
+            yield dict(line)
+            if line["kind"] == "end":
+                return
+        raise Unreachable(f"{self.url} was cut off before the end")
+
     def send(self, ref: str, body: bytes, content_type: str, idempotency_key: str | None = None) -> Json:
         """Events, as an array or NDJSON."""
         headers = {"Content-Type": content_type}
@@ -81,9 +107,9 @@ class ControlClient:
         """A page of runs, the newest first."""
         return self._get("/_local/runs", **query)
 
-    def run(self, run_id: str) -> Json:
-        """One run, with its log."""
-        return self._get(f"/_local/runs/{segment(run_id)}")
+    def run(self, run_id: str, **query: object) -> Json:
+        """One run, with its log and the first of its objects; `objects` says how many of those."""
+        return self._get(f"/_local/runs/{segment(run_id)}", **query)
 
     def start_run(self, ref: str, options: Json) -> Json:
         """Ask for a run of a pipeline; it begins as soon as it may."""

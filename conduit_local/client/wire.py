@@ -97,6 +97,24 @@ class Wire:
             response.close()
             self.close()
 
+    def lines(self, path: str, query: Mapping[str, object]) -> Iterator[Any]:
+        """
+        The JSON of each line of `path`, as they come; a cut is none of its ends. Raises: Unreachable, Refusal.
+        """
+        response = self._exchange("GET", path, None, query, {"Accept": "application/x-ndjson"})
+        if response.status != 200:
+            value_of(self.url, response.status, response.reason, response.headers, response.read())
+        rest = b""
+        try:
+            while block := response.read1(65_536):
+                *lines, rest = (rest + block).split(b"\n")
+                yield from map(_read, lines)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unreachable(f"{self.url} was cut off: {error}") from error
+        finally:
+            response.close()
+            self.close()
+
     def download(self, path: str) -> "Download":
         """A file: close it. Raises: Unreachable, Refusal."""
         response = self._exchange("GET", path, None, None, {"Accept": "*/*"})

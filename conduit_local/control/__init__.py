@@ -5,6 +5,7 @@ The control API: `/_local/`, for the CLI, the TUI, the client and the test kit; 
     snapshot    how everything stands, in one answer
     stream      the same, pushed (server-sent events), coalesced for slow clients
     pipelines   pipelines and orders; events by array or NDJSON
+    arriving    the events of a request, and whose they are
     records     events, runs, log lines
     keys        API keys
     wire        nouns to JSON

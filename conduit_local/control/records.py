@@ -58,11 +58,17 @@ class Records:
         return json_answer(wire.page_of([wire.encode_run(run, pipeline) for run, pipeline in page], cursor))
 
     async def get_run(self, call: Call) -> web.Response:
-        """`GET /_local/runs/{run}`: with the last 1,000 lines of its log."""
+        """`GET /_local/runs/{run}?objects=100`: with the last 1,000 lines of its log, and the first objects of it."""
+        most = call.number("objects", 100, 0, 1_000)
         run, live = await self._engine.runs.find(call.params["run"])
         lines = await self._engine.queries.run_lines(run, 1_000)
+        landed = await self._engine.runs.landed(run) if most else None
+        evidence = {
+            "objects": [wire.encode_landed(one) for one in (landed or [])[:most]],
+            "objects_count": None if landed is None else len(landed),
+        }
         log = [wire.encode_run_line(line) for line in lines]
-        return json_answer({**wire.encode_run(run, live.pipeline), "log": log})
+        return json_answer({**wire.encode_run(run, live.pipeline), **evidence, "log": log})
 
     async def get_timeline(self, call: Call) -> web.Response:
         """`GET /_local/runs/timeline?pipeline&hours=24`: what ran when, folded to what can be drawn."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from conduit_local.control.dead import DeadLetters
+from conduit_local.control.destinations import PipelineDestinations
 from conduit_local.control.docs import DOCS, ERRORS
 from conduit_local.control.keys import ApiKeys
 from conduit_local.control.metrics import Metrics
@@ -87,7 +88,7 @@ class Control:
     def api(self) -> Api:
         """The routes."""
         pipelines, records, keys = Pipelines(self._engine), Records(self._engine), ApiKeys(self._engine)
-        dead = DeadLetters(self._engine)
+        dead, destinations = DeadLetters(self._engine), PipelineDestinations(self._engine, self.streams)
         one = "/_local/pipelines/{pipeline}"
         routes = [
             _route("GET", "/_local/health/live", self.get_live, None),
@@ -105,6 +106,9 @@ class Control:
             _route("POST", f"{one}/runs", pipelines.post_run, Scope.MANAGE, _JSON),
             _route("POST", f"{one}/events", pipelines.post_events, Scope.INGEST, (*_JSON, NDJSON)),
             _route("GET", f"{one}/rates", pipelines.get_rates, Scope.READ),
+            _route("GET", f"{one}/destinations", destinations.list_destinations, Scope.READ),
+            _route("POST", f"{one}/destinations/{{destination}}/test", destinations.post_test, Scope.MANAGE),
+            _route("GET", f"{one}/verify", destinations.verify, Scope.READ),
             _route("GET", "/_local/events", records.list_events, Scope.READ),
             _route("GET", "/_local/events/{event}", records.get_event, Scope.READ),
             _route("GET", "/_local/runs", records.list_runs, Scope.READ),

@@ -52,10 +52,33 @@ class RunLine(Shape):
     message: str
 
 
+class ObjectShown(Shape):
+    """An object that a run has delivered: the evidence."""
+
+    destination: str
+    key: str
+    place: str
+    """Its address for people."""
+    rows: int | None
+    """Null where an older version delivered it, as what follows."""
+    size_bytes: int
+    sha256: str | None
+    """Of its bytes; where rows went into a table, of the JSON lines that they were."""
+    first_seq: int
+    last_seq: int
+    first_event: str | None
+    last_event: str | None
+    landed_at: Time
+
+
 class RunDetail(RunShown):
-    """A run with the last lines of its log."""
+    """A run with the last lines of its log, and what it has delivered."""
 
     log: list[RunLine]
+    objects: list[ObjectShown]
+    """The first of them."""
+    objects_count: int | None
+    """How many there are; null where none were asked for."""
 
 
 class RunPage(Shape):

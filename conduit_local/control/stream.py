@@ -8,8 +8,8 @@ grow to megabytes and so to minutes of the past, is kept small.
 
 import asyncio
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -46,6 +46,22 @@ class Streams:
         for transport in list(self._sending):
             transport.abort()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the appliance stops."""
+        return self._ended.is_set()
+
+    @contextmanager
+    def sending(self, transport: asyncio.Transport | None) -> Iterator[None]:
+        """What is sent within the block is cut off where the appliance stops. Raises: ConnectionResetError."""
+        if transport is None:
+            raise ConnectionResetError("the connection was closed")
+        self._sending.add(transport)
+        try:
+            yield
+        finally:
+            self._sending.discard(transport)
+
     async def get_stream(self, call: Call) -> web.StreamResponse:
         """
         `GET /_local/stream?topics=snapshot,log,events&interval_ms=500&after=0`.
@@ -77,14 +93,11 @@ class Streams:
         transport = call.request.transport
         if transport is None:
             return False
-        self._sending.add(transport)
-        try:
+        with self.sending(transport):
             await call.request.writer.drain()
             if self._ended.is_set() or client.gone or not self._engine.keys.holds(call.principal):
                 return False
             await response.write(await self._news(client, topics) or b": still here\n\n")
-        finally:
-            self._sending.discard(transport)
         return True
 
     async def _news(self, client: "_Client", topics: set[str]) -> bytes:

@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
 from conduit_local.core.batch import Partition, Written
 from conduit_local.core.content import Content
 from conduit_local.core.delivering import Finding, Found, ObjectContent
+from conduit_local.core.encoding import Encoder
 from conduit_local.core.errors import DestinationUnavailable
 from conduit_local.destinations.objects import ObjectsSpec
 from conduit_local.formats.objects import Pieces, Summed, encoded
@@ -39,7 +40,8 @@ _PERSON_MUST_ACT = {
 }
 
 
-def _plain_path(path: str) -> str:
+def check_path(path: str) -> str:
+    """The path itself. Raises: ValueError when it leads elsewhere than it says, or cannot be one."""
     parts = PurePosixPath(path).parts
     if not path or not parts or parts == ("/",) or "\0" in path or ".." in parts or len(path) > 1_024:
         raise ValueError("must be a folder below the data folder, or an absolute path; without `..`")
@@ -51,16 +53,19 @@ def _plain_path(path: str) -> str:
 class FilesSpec(ObjectsSpec):
     """Lands batches as files."""
 
+    remote: ClassVar[bool] = False
+
     type: Literal["files"] = "files"
-    path: Annotated[str, AfterValidator(_plain_path)] = "out"
+    path: Annotated[str, AfterValidator(check_path)] = "out"
     """The folder: relative to the data folder, or absolute (in configuration files; for APIs where allowed)."""
 
 
 class FilesDestination:
     """`Destination` for local files."""
 
-    def __init__(self, spec: FilesSpec, data_folder: Path, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, spec: FilesSpec, data_folder: Path, threads: ThreadPoolExecutor, encoder: Encoder) -> None:
         self._form = spec.form
+        self._encoder = encoder
         self._partition = Partition(spec.partition)
         self._threads = threads
         path = Path(spec.path)
@@ -75,7 +80,7 @@ class FilesDestination:
 
     async def write(self, key: str, content: Content) -> Written:
         """`Destination.write`: in a thread; when the caller is cancelled, the thread goes on to its end."""
-        async with encoded(content, self._form) as pieces:
+        async with encoded(content, self._form, self._encoder) as pieces:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._write, key, pieces)
 
     async def read(self, key: str) -> ObjectContent | None:
@@ -105,7 +110,10 @@ class FilesDestination:
         try:
             with _folder(self._root, names, make=False) as here:
                 for name in sorted(os.listdir(here)):  # noqa: PTH208 - a descriptor
-                    entry = os.stat(name, dir_fd=here, follow_symlinks=False)
+                    try:
+                        entry = os.stat(name, dir_fd=here, follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # gone since: the `.part` of a batch that has landed meanwhile
                     if stat.S_ISDIR(entry.st_mode):
                         below.append(f"{folder}/{name}")
                     elif not name.startswith("."):

@@ -1,10 +1,11 @@
 """What destinations are made with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from conduit_local.core.encoding import Encoder
 from conduit_local.core.ports import Sender
 
 
@@ -19,5 +20,9 @@ class Means:
     sender: Sender
     check_url: Callable[[str], None]
     """Raises ValueError, saying why, where the guard refuses a URL as far as that shows without asking the network."""
+    addresses: Callable[[str, int], Awaitable[Sequence[str]]]
+    """Those of a host, for what is no HTTP. Raises ValueError where the guard refuses one; OSError."""
+    encoder: Encoder
+    """Makes Parquet."""
     environment: Mapping[str, str]
     """Where credentials may stand."""

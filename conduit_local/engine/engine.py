@@ -23,6 +23,7 @@ from conduit_local.engine.completion import Completion
 from conduit_local.engine.courier import Courier
 from conduit_local.engine.dead import Dead
 from conduit_local.engine.domains import Domains
+from conduit_local.engine.hands import Hand
 from conduit_local.engine.ingest import Ingest
 from conduit_local.engine.journal import Journal
 from conduit_local.engine.keys import Keys
@@ -32,14 +33,16 @@ from conduit_local.engine.pull import Pull, PullWorld
 from conduit_local.engine.queries import Queries
 from conduit_local.engine.rates import Rates
 from conduit_local.engine.retention import Kept, Retention
-from conduit_local.engine.route import Route, World
+from conduit_local.engine.route import Route
 from conduit_local.engine.runs import Runs
 from conduit_local.engine.scheduler import Scheduler
 from conduit_local.engine.sealing import KeyRing, Sealing
 from conduit_local.engine.stages import Stages
 from conduit_local.engine.topology import LivePipeline, LiveRoute, LiveSource, Topology
+from conduit_local.engine.verify import Verifier
 from conduit_local.engine.webhooks import Webhooks
 from conduit_local.engine.workers import Workers
+from conduit_local.engine.world import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +74,7 @@ class Engine:
     domains: Domains
     sealing: Sealing
     queries: Queries
+    verifier: Verifier
     keys: Keys
     rates: Rates
     retention: Retention
@@ -160,6 +164,7 @@ async def run_engine(
                 dead=Dead(parts),
                 checks=parts.checks,
                 queries=Queries(topology, log, catalog, journal),
+                verifier=Verifier(topology, log.tag, catalog, ports.destinations, ports.texts),
                 keys=keys,
                 rates=rates,
                 retention=retention,
@@ -201,6 +206,7 @@ def _parts(
         transforms=ports.transforms,
         texts=ports.texts,
         hands=asyncio.Semaphore(settings.batches_in_memory),
+        remote_hands=asyncio.Semaphore(settings.batches_in_memory),
         stopping=stopping,
         chance=chance,
         delivered=completion.tell,
@@ -252,7 +258,7 @@ async def _load(topology: Topology, catalog: Catalog, texts: Texts) -> None:
         live = lives[record.pipeline]
         live.routes[record.name] = live_route(record, texts.destination(record.destination, live.pipeline.uuid))
     for batch in await catalog.open_batches():
-        lives[batch.pipeline].routes[batch.route].open_batch = batch
+        lives[batch.pipeline].routes[batch.route].hands.add(Hand(batch=batch))
     for group in await catalog.dead_groups(DeadFilter(route="")):
         if group.pipeline in lives:
             lives[group.pipeline].dead_inputs += group.count

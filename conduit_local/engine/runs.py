@@ -8,6 +8,7 @@ from conduit_local.core.batch import Batch
 from conduit_local.core.delivering import ObjectContent
 from conduit_local.core.errors import Conflict, NotStoppable, RunEnded, RunNotFound
 from conduit_local.core.ids import parse_run_id, parse_run_uuid
+from conduit_local.core.landed import Landed
 from conduit_local.core.pipeline import Pipeline, State
 from conduit_local.core.run import Run, RunOptions, RunState, Trigger
 from conduit_local.engine.journal import say
@@ -100,6 +101,10 @@ class Runs:
     async def keys(self, run: Run) -> list[str]:
         """The keys of the objects that a run has written, in order. Raises: StoreUnavailable."""
         return [batch.key for batch in await self._parts.catalog.batches_of(run.number)]
+
+    async def landed(self, run: Run) -> list[Landed]:
+        """What is known of the objects that a run has delivered, in order. Raises: StoreUnavailable."""
+        return await self._parts.catalog.landed_by(run.number)
 
     async def objects(self, run: Run, live: LivePipeline) -> AsyncIterator[tuple[Batch, ObjectContent]]:
         """What a run has written and is still there, in order. Raises: DestinationUnavailable, StoreUnavailable."""

@@ -38,6 +38,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="pause", keys="p", shown="p", label="Pause", text="Pause or resume the selected pipeline", where="pipelines", footer=True, changes=True),
     Action(id="drain", keys="D", shown="D", label="Drain", text="Drain: refuse new events, deliver all, stop", where="pipelines", footer=True, changes=True),
     Action(id="flush", keys="f", shown="f", label="Flush", text="Flush: deliver what is pending now", where="pipelines", footer=True, changes=True),
+    Action(id="test", keys="T", shown="T", label="Test", text="Test: try out the destinations of the selected pipeline", where="pipelines", changes=True),
     Action(id="pause_all", keys="P", shown="P", label="Pause all", text="Pause all pipelines that are shown", where="pipelines", changes=True),
     Action(id="sort", keys="s", shown="s", label="Sort", text="Sort by the next column", where="pipelines"),
     Action(id="sort_back", keys="S", shown="S", label="Sort back", text="Sort by the column before", where="pipelines"),

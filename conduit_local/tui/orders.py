@@ -1,11 +1,15 @@
 """Orders to the appliance: whether one may be sent, the question before it, and what came of it."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from conduit_local.client.errors import ClientError
 from conduit_local.tui import look
+from conduit_local.tui.feed import made_plain
 from conduit_local.tui.screens.dialogs import Confirm
+from conduit_local.tui.screens.sheet import Sheet
+from conduit_local.tui.widgets.findings import findings
 
 if TYPE_CHECKING:
     from conduit_local.tui.app import ConduitApp
@@ -65,6 +69,17 @@ class Orders:
 
         self._app.push_screen(Confirm(text, f"{verb.capitalize()} all"), answered)
 
+    def test(self, pipeline: Pipeline | None) -> None:
+        """Try out the destinations of the configuration, and show what came of it."""
+        if pipeline is None or not self._may():
+            return
+        if pipeline["id"] in self._under_way:
+            self._app.say(f"{pipeline['name']}: an order is under way")
+            return
+        self._under_way.add(pipeline["id"])
+        self._app.say(f"{pipeline['name']}: trying out its destinations")
+        self._app.run_worker(lambda: self._test_in_thread(pipeline), thread=True, group="orders")
+
     def _may(self) -> bool:
         why_not = self.why_not()
         if why_not:
@@ -81,3 +96,18 @@ class Orders:
             self._app.from_thread(lambda: self._app.say(f"{verb} {pipeline['name']}: done"))
         finally:
             self._under_way.discard(pipeline["id"])
+
+    def _test_in_thread(self, pipeline: Pipeline) -> None:
+        names = [one["name"] for one in pipeline["destinations"] if "@" not in one["name"] and not one["retiring"]]
+        try:
+            with self._app.feed.client() as client:
+                results = made_plain([client.test_destination(pipeline["id"], name) for name in names])
+        except ClientError as error:
+            self._app.say_later(f"test {pipeline['name']}: {error}")
+            return
+        finally:
+            self._under_way.discard(pipeline["id"])
+        text = findings(results, ascii_only=self._app.ascii_only)
+        copies = json.dumps(results, ensure_ascii=False, indent=2)
+        sheet = Sheet(f"{pipeline['name']}: its destinations, tried out", text, copies=copies)
+        self._app.from_thread(lambda: self._app.push_screen(sheet))

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.bench.bare import loop_factory
 from tests.bench.bodies import BATCH, order_arrays, quake_arrays, single_orders
+from tests.bench.landing import COLUMNS, LINES, drained, rclone, sink, to_files, to_http, to_s3
 from tests.bench.measures import (
     CONNECTIONS,
     QUICK,
@@ -156,6 +157,38 @@ async def _sql(effort: Effort) -> list[Row]:
     ]
 
 
+async def _landing(effort: Effort) -> list[Row]:
+    rows = []
+    with sink() as port, rclone() as (store_port, keys):
+        for what, pipeline, wanted in (
+            ("Parquet to files", to_files(COLUMNS), 0),
+            ("jsonl.zst to a null S3 server", to_s3(port, LINES), 40_000),
+            ("Parquet to a null S3 server", to_s3(port, COLUMNS), 40_000),
+            ("Parquet to rclone's S3 server", to_s3(store_port, COLUMNS, keys), 40_000),
+            ("NDJSON to a null HTTP receiver", to_http(port), 40_000),
+        ):
+            found = await drained(pipeline, effort.land_requests)
+            rows.append(
+                Row(
+                    what=f"a backlog in batches of 10,000: {what}",
+                    found=f"{found.per_s:,.0f} events/s, {found.cpu_s_per_100k:.2f} s CPU per 100,000",
+                    wanted=f"≥ {wanted:,}" if wanted else "",
+                    holds=found.per_s >= wanted if wanted else None,
+                )
+            )
+        found = await drained(to_s3(port, COLUMNS), effort.drain_requests)
+    grown = found.rss_mib_late / found.rss_mib_early
+    rows.append(
+        Row(
+            what=f"RSS while {found.events / 1e6:.1f} M events drain to S3 as Parquet",
+            found=f"{found.rss_mib_early:.0f} MiB early, {found.rss_mib_late:.0f} at most; {found.per_s:,.0f}/s",
+            wanted="≤ 1.1 of early",
+            holds=grown <= 1.1,
+        )
+    )
+    return rows
+
+
 async def _backlog(effort: Effort) -> list[Row]:
     first, last, singles, arrays = await with_backlog(effort)
     pending = f"{first / 1e6:.1f} to {last / 1e6:.1f} M pending"
@@ -207,6 +240,7 @@ _STEPS: dict[str, Callable[[Effort], Awaitable[list[Row]]]] = {
     "arrays of earthquakes": _quakes,
     "end to end": _flow,
     "SQL": _sql,
+    "destinations": _landing,
     "with a backlog": _backlog,
     "start": _start,
     "idle": _idle,

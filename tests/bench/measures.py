@@ -55,12 +55,23 @@ class Effort:
     slice_s: float = 1.5
     pairs: int = 8
     flow_requests: int = 12_000
+    land_requests: int = 8_000
+    drain_requests: int = 50_000
     backlog_requests: int = 20_000
     starts: int = 7
     idle_s: float = 15.0
 
 
-QUICK = Effort(slice_s=0.2, pairs=2, flow_requests=200, backlog_requests=200, starts=2, idle_s=1.0)
+QUICK = Effort(
+    slice_s=0.2,
+    pairs=2,
+    flow_requests=200,
+    land_requests=20,
+    drain_requests=40,
+    backlog_requests=200,
+    starts=2,
+    idle_s=1.0,
+)
 
 
 @contextmanager

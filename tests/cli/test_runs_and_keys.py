@@ -33,6 +33,8 @@ def test_runs_are_listed_newest_first(appliance: Appliance, conduit: Operator, r
 def test_a_run_is_shown_with_its_log(conduit: Operator, run: dict[str, Any]) -> None:
     found = json.loads(conduit.ok("runs", "show", run["id"]))
     log = found.pop("log")
+    ((evidence,), count) = (found.pop("objects"), found.pop("objects_count"))
+    assert (evidence["key"], evidence["rows"], count) == (run["object_key"], run["rows"], 1)
     assert found == run
     assert [line.split(maxsplit=2) for line in conduit.ok("runs", "logs", run["id"]).splitlines()] == [
         [line["at"], line["level"], line["message"]] for line in log

@@ -38,6 +38,7 @@ def test_each_batch_of_a_stream_is_a_run_with_its_line(appliance: Appliance, mak
         assert run["started_at"] <= run["finished_at"]
         found = appliance.ask("GET", f"/_local/runs/{run['id']}").json
         (line,) = found.pop("log")
+        assert (len(found.pop("objects")), found.pop("objects_count")) == (1, 1)
         assert found == run
         assert line["level"] == "INFO"
         assert line["message"].startswith("10 rows ")

@@ -154,8 +154,11 @@ def test_the_configuration_that_is_shown_is_good(tmp_path: Path) -> None:
     (tmp_path / "pipelines").mkdir()
     names = []
     for text in blocks("yaml"):
-        names.append(text.split("\n", 1)[0].removeprefix("# ").partition(":")[0])
-        (tmp_path / names[-1]).write_text(text)
+        name = text.split("\n", 1)[0].removeprefix("# ").partition(":")[0]
+        if name.startswith("pipelines/to-"):
+            continue  # run against real servers in `test_destinations`
+        names.append(name)
+        (tmp_path / name).write_text(text)
     assert sorted(names) == [
         "conduit-local.yaml",
         "pipelines/inbox.yaml",

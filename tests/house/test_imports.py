@@ -62,4 +62,14 @@ def test_the_appliance_loads_no_terminal_ui_and_nothing_that_it_may_never_need(t
     done = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True, check=True)
     found = set(json.loads(done.stdout.splitlines()[-1]))
     assert "aiohttp" in found
-    assert not found & {"textual", "rich", "prometheus_client", "duckdb", "pyarrow", "pytest"}
+    assert not found & {
+        "textual",
+        "rich",
+        "prometheus_client",
+        "duckdb",
+        "pyarrow",
+        "asyncpg",
+        "botocore",
+        "urllib3",
+        "pytest",
+    }

@@ -222,6 +222,10 @@ class PipelinesScreen(TabScreen):
         """Flush, after a question."""
         self.main.orders.ask(self.selected, "flush")
 
+    def action_test(self) -> None:
+        """Try out its destinations; what comes of it is a sheet."""
+        self.main.orders.test(self.selected)
+
     def action_pause_all(self) -> None:
         """Pause all that are shown, after a question."""
         self.main.orders.ask_all([one for one in self._shown.values() if one["state"] == "active"], "pause")

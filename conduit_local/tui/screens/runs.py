@@ -33,6 +33,8 @@ _COLUMNS = (
     Column(title="OBJECT OR ERROR", width=18, grows=True, keep_end=True),
 )
 _PAGE = 300
+_OBJECTS = 5
+"""So many are shown of a run; the rest is asked for by command."""
 _TIMELINE_S = 5.0
 """A day does not look another in less."""
 _NOTHING = (
@@ -239,9 +241,28 @@ def _facts(run: Run) -> list[Fact]:
         ("rows", Text(about)),
         ("counts", Text(", ".join(counts) or "none")),
         ("attempts", Text(str(run["attempts"]))),
-        ("object", Text(run["object_key"] or "none yet")),
+        ("objects", _objects(run)),
         ("error", Text(run["error"] or "none", "red" if run["error"] else "")),
     ]
+
+
+def _objects(run: Run) -> Text:
+    """What it has delivered: where it lies, and what tells it from every other."""
+    found = run["objects"][:_OBJECTS]
+    if not found:
+        return Text(run["object_key"] or "none yet")
+    text = Text()
+    for one in found:
+        rows = "" if one["rows"] is None else f"{look.many(one['rows'], 'row')}, "
+        sha256 = "" if one["sha256"] is None else f", SHA-256 {one['sha256'][:12]}"
+        text.append(f"{one['destination']}: {one['key']}\n")
+        text.append(f"  {rows}{size_text(one['size_bytes'])}{sha256}\n", "dim")
+        if one["first_event"] is not None:
+            text.append(f"  {one['first_event']} to {one['last_event']}\n", "dim")
+    if (run["objects_count"] or 0) > len(found):
+        text.append(f"and {look.count(run['objects_count'] - len(found))} more; y copies the first 100 whole\n", "dim")
+    text.rstrip()
+    return text
 
 
 def _log(run: Run) -> Text:

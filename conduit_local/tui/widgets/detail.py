@@ -80,7 +80,7 @@ def _route(lines: Text, route: dict[str, Any]) -> None:
     about = [str(settings[name]) for name in ("format", "compression", "record") if settings.get(name)]
     lines.append(f"{'to':<{_LABEL}}", "dim")
     kind = "" if route["name"] == route["type"] else f" ({route['type']})"
-    lines.append(f"{route['name']}{kind} {settings.get('path', '')} ")
+    lines.append(f"{route['name']}{kind} {_where(settings)} ")
     if route.get("paused"):
         lines.append("held ", "yellow")
     lines.append(f"{route['health']}\n", _HEALTH_STYLES[route["health"]])
@@ -89,8 +89,17 @@ def _route(lines: Text, route: dict[str, Any]) -> None:
     if about:
         _fact(lines, "", ", ".join([*about, *filter(None, [settings.get("partition")])]))
     numbers = [f"{look.count(ledger['delivered'])} delivered", f"{look.count(ledger['pending'])} pending"]
+    if route.get("in_flight", 0) > 1:
+        numbers.append(f"{route['in_flight']} batches on their way")
     numbers += [f"{look.count(ledger[name])} {name}" for name in ("filtered", "dead", "purged") if ledger[name]]
     _fact(lines, "", ", ".join(numbers) + ("" if ledger["closes"] else "; THE LEDGER DOES NOT CLOSE"))
+
+
+def _where(settings: dict[str, Any]) -> str:
+    """Where a destination is, by what its kind has of it."""
+    if settings.get("bucket"):
+        return "/".join(filter(None, [f"s3://{settings['bucket']}", settings.get("prefix")]))
+    return " ".join(str(settings[name]) for name in ("path", "url", "pipeline", "host", "table") if settings.get(name))
 
 
 def _batch(batch: dict[str, Any]) -> str:
