@@ -159,7 +159,7 @@ class Manage:
                 raise
             for runs in (live.runs, live.waiting):
                 runs.clear()
-            live.end_extracting()
+            live.extraction = None
             live.end_looking()
             parts.pull(live)
         parts.hurry(live)

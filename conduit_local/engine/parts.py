@@ -83,7 +83,8 @@ class Parts:
         pulled = self.sources.pulled(live.pipeline.spec) if not live.pipeline.deleted else {}
         for name in live.sources.keys() - pulled.keys():
             live.sources.pop(name).ended = True
-            live.to_extract.discard(name)
+            if live.extraction is not None:
+                live.extraction.left.discard(name)
         for name, spec in pulled.items():
             source = live.sources.get(name)
             if source is None:
@@ -159,7 +160,7 @@ async def cancel_run(parts: Parts, live: LivePipeline, run: Run) -> Run:
         if run in runs:
             runs.remove(run)
     if live.extracting is not None and live.extracting.number == run.number:
-        live.end_extracting()
+        live.extraction = None
     if live.looking is not None and live.looking.number == run.number:
         live.end_looking()
     live.behind_at_begin.pop(run.number, None)

@@ -97,8 +97,8 @@ class Pull:
         live = self._live
         if live.pipeline.deleted or live.rewinding or not live.pipeline.state.accepts:
             return False
-        if live.extracting is not None:
-            return self._here.name in live.to_extract and live.extract_error is None
+        if live.extraction is not None:
+            return self._here.name in live.extraction.left and live.extraction.error is None
         return live.pipeline.state is State.ACTIVE and live.pipeline.spec.schedule is None
 
     async def _look(self) -> bool:
@@ -108,16 +108,16 @@ class Pull:
         if self._epoch != here.epoch:
             self._epoch = here.epoch
             self._cursor = (await world.log.source_cursors(live.number)).get(here.name)
-        epoch, run = here.epoch, live.extracting
+        epoch, extraction = here.epoch, live.extraction
         pulled = await source.pull(self._cursor, MOST_AT_ONCE)
-        if epoch != here.epoch or here.ended or live.extracting is not run or not self._is_wanted():
+        if epoch != here.epoch or here.ended or live.extraction is not extraction or not self._is_wanted():
             return True  # told to start over, or to stop, meanwhile: what was read is read again when it is wanted
         await self._keep(pulled)
         self._cursor = pulled.cursor
         self._store_failures = 0
         here.health, here.message, here.attempt, here.retry_at_us = Health.OK, None, 0, None
-        if not pulled.more and run is not None and live.extracting is run:
-            live.to_extract.discard(here.name)
+        if not pulled.more and extraction is not None and live.extraction is extraction:
+            extraction.left.discard(here.name)
             world.completion.tell(live)
         return pulled.more
 
@@ -215,15 +215,15 @@ class Pull:
         here.health = Health.BLOCKED if needs_person else Health.RETRYING
         here.message = message
         here.retry_at_us = world.clock.steady_us() + int(delay_s * _SECOND_US)
-        run = live.extracting
+        extraction = live.extraction
         await self._say(logging.ERROR, [f"{here.name}: {message}; attempt {here.attempt}, again in {delay_s:.1f}s"])
         if (
-            run is not None
-            and live.extracting is run
-            and here.name in live.to_extract
+            extraction is not None
+            and live.extraction is extraction
+            and here.name in extraction.left
             and (needs_person or here.attempt >= _ATTEMPTS_OF_A_RUN)
         ):
-            live.extract_error = f"{here.name}: {message}"
+            extraction.error = f"{here.name}: {message}"
             here.retry_at_us = None
             world.completion.tell(live)
 

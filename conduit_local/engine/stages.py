@@ -17,7 +17,7 @@ from conduit_local.core.strict import NotAnEvent, payload_in
 from conduit_local.core.webhook import NoticeKind, notice_of
 from conduit_local.engine.journal import LOGGER, say
 from conduit_local.engine.parts import Parts
-from conduit_local.engine.topology import LivePipeline
+from conduit_local.engine.topology import Extraction, LivePipeline
 from conduit_local.engine.trial import look
 
 _LETTERS_AT_ONCE = 500
@@ -31,13 +31,14 @@ class Stages:
 
     async def go_on(self, live: LivePipeline) -> None:
         """The next stage of the run under way, if it has come to that; else the run that waits longest begins."""
-        if live.extracting is not None:
-            if live.extract_error is not None:
-                await self._fail(live, live.extracting, live.extract_error)
-                live.end_extracting()
+        extraction = live.extraction
+        if extraction is not None:
+            if extraction.error is not None:
+                await self._fail(live, extraction.run, extraction.error)
+                live.extraction = None
                 self._parts.pull_bell.ring(live.number)
-            elif not live.to_extract or not live.pipeline.state.accepts:
-                await self._load(live, live.extracting)
+            elif not extraction.left or not live.pipeline.state.accepts:
+                await self._load(live, extraction.run)
         while live.waiting and not live.is_running:
             run = live.waiting[0]
             await self._begin(live, run)
@@ -48,8 +49,7 @@ class Stages:
         if run.options.dry_run or run.state is RunState.PENDING:
             live.waiting.append(run)
         elif run.stage is RunStage.EXTRACT:
-            live.extracting = run
-            live.to_extract = set(live.sources)
+            live.extraction = Extraction(run=run, left=set(live.sources))
         else:
             live.runs.append(run)
 
@@ -101,11 +101,9 @@ class Stages:
             for source in live.sources.values():
                 source.epoch += live.rewinding
             live.rewinding = False
-        live.extract_error = None
         for source in live.sources.values():
             source.retry_at_us, source.attempt = None, 0
-        live.to_extract = set(live.sources)
-        live.extracting = run
+        live.extraction = Extraction(run=run, left=set(live.sources))
         parts.pull_bell.ring(live.number)
 
     async def _load(self, live: LivePipeline, run: Run, lines: list[RunLine] | None = None) -> None:
@@ -122,7 +120,7 @@ class Stages:
                 for name in live.pipeline.spec.routes()
             ]
         await self._start(live, begun, records, lines or [])
-        live.end_extracting()
+        live.extraction = None
 
     async def _start(self, live: LivePipeline, begun: Run, records: list[RouteRecord], lines: list[RunLine]) -> None:
         parts = self._parts

@@ -85,6 +85,17 @@ class LiveSource:
     ended: bool = False
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Extraction:
+    """A run whose sources are read to their end."""
+
+    run: Run
+    left: set[str]
+    """Those that were not read to their end yet."""
+    error: str | None = None
+    """Why one of them cannot be read."""
+
+
 @dataclass(slots=True, kw_only=True)
 class LivePipeline:
     """A pipeline and its routes as they stand."""
@@ -96,12 +107,8 @@ class LivePipeline:
     waiting: list[Run] = field(default_factory=list)
     """Runs that begin once no other is under way, the oldest first."""
     sources: dict[str, LiveSource] = field(default_factory=dict)
-    extracting: Run | None = None
-    """The run whose sources are read just now."""
-    to_extract: set[str] = field(default_factory=set)
-    """Its sources that were not read to their end yet."""
-    extract_error: str | None = None
-    """Why its sources cannot be read."""
+    extraction: Extraction | None = None
+    """What the run is at whose sources are read just now."""
     rewinding: bool = False
     """Whether its sources are being told to start over."""
     looking: Run | None = None
@@ -150,10 +157,10 @@ class LivePipeline:
         """Whether a run is under way, so that others wait."""
         return bool(self.runs) or self.extracting is not None or self.looking is not None
 
-    def end_extracting(self) -> None:
-        """No run's sources are read any more."""
-        self.extracting, self.extract_error = None, None
-        self.to_extract.clear()
+    @property
+    def extracting(self) -> Run | None:
+        """The run whose sources are read just now."""
+        return self.extraction.run if self.extraction is not None else None
 
     def end_looking(self) -> None:
         """The dry run is over, or not wanted any more."""

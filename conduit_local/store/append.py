@@ -65,6 +65,7 @@ class AppendGroup:
         self._room = room
         self._outbox = outbox
         self._appends: list[Append] = []
+        self._with_along: list[tuple[Append, Along]] = []
         self._origins: set[tuple[int, str]] = set()
         self._new_ends: dict[int, Mark] = {}
         self._now_us = self._steady_us = 0
@@ -83,8 +84,10 @@ class AppendGroup:
         """Join; only while it has room."""
         self._appends.append(append)
         self.count += len(append.events)
-        if append.along is not None and append.along.forwarded is not None:
-            self._origins.add(_origin(append.pipeline, append.along.forwarded))
+        if append.along is not None:
+            self._with_along.append((append, append.along))
+            if append.along.forwarded is not None:
+                self._origins.add(_origin(append.pipeline, append.along.forwarded))
 
     def seal(self) -> None:
         """The group is taken."""
@@ -98,7 +101,7 @@ class AppendGroup:
         self._tells = self._outbox.wants(NoticeKind.INGESTED)
         if len(self._rows) != 1 or self._tells:
             return False
-        return not any(one.keyed or one.along for one in self._appends)
+        return not self._with_along and not any(one.keyed for one in self._appends)
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Keep the keys, write the chunks."""
@@ -113,9 +116,9 @@ class AppendGroup:
         self._new_keys = len(uses)
         for row in self._rows:
             db.execute(_INSERT_CHUNK, row)
-        for one in unknown:
-            if one.along is not None:
-                keep_along(db, one.pipeline, one.along, len(one.events), self._now_us, one.receipt)
+        for one, along in self._with_along:
+            if one.receipt is not None and not one.receipt.replayed:
+                keep_along(db, one.pipeline, along, len(one.events), self._now_us, one.receipt)
         if self._tells:
             for pipeline, first_seq, last_seq in self._ranges:
                 seqs = (first_seq, last_seq)
