@@ -61,9 +61,9 @@ class _Base:
             self.tick = (0, 0)
         self.pipeline = pipeline
 
-    def since_us(self, now_us: int) -> int:
+    def look(self, now_us: int) -> None:
         """
-        Behind what ticks are due.
+        It is that time now.
 
         Where the time of day was set back, ticks that were acted on stay so. What a clock that was far ahead has
         written down would hold them up for years: then they count from the last look.
@@ -77,6 +77,9 @@ class _Base:
             self.counted_us = min(self.looked_us if self.counted_us is None else self.counted_us, now_us)
         self.changed_us = min(self.changed_us, now_us)
         self.looked_us = now_us
+
+    def since_us(self) -> int:
+        """Behind what ticks are due, by the last look."""
         return max(self.asked_us, self.changed_us, self.kept_us if self.counted_us is None else self.counted_us)
 
     def fails(self, why: str) -> bool:
@@ -114,8 +117,7 @@ class Scheduler:
         if live.pipeline.spec.schedule is None or live.pipeline.state is not State.ACTIVE:
             return None
         base = self._base(live)
-        now_us = self._clock.now_us()
-        return base.tick_us(max(now_us, base.since_us(now_us)))
+        return base.tick_us(max(self._clock.now_us(), base.since_us()))
 
     async def run(self) -> None:
         """
@@ -163,7 +165,8 @@ class Scheduler:
             base.kept_us = max(base.kept_us, await self._runs.last_asked_us(live, Trigger.SCHEDULE))
             base.is_read = True
             base.follow(live.pipeline)
-        tick_us = base.tick_us(base.since_us(now_us))
+        base.look(now_us)
+        tick_us = base.tick_us(base.since_us())
         if tick_us is None or tick_us > now_us:
             return
         async with live.changing:  # who holds it may be pausing the pipeline
