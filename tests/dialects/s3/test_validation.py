@@ -98,7 +98,7 @@ WRONG: list[tuple[str, Any, set[str]]] = [
     ("new pipe", PIPE | {"destinations": [DESTINATION, {}]}, {"destinations.1.destination_type"}),
     (
         "new pipe",
-        {"destinations": [{"destination_type": "files", "destination_config": {"path": "..", "format": "csv"}}]},
+        {"destinations": [{"destination_type": "files", "destination_config": {"path": "..", "format": "avro"}}]},
         {"pipe_name", "destinations.0.destination_config.path", "destinations.0.destination_config.format"},
     ),
     ("new pipe", PIPE | {"limits": {"pl_requests_per_minute": 0}}, {"limits.pl_requests_per_minute"}),
