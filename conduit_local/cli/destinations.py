@@ -77,7 +77,7 @@ def test(client: ControlClient, pipeline: str, name: str | None, json_: bool) ->
         click.echo("no destinations: its configuration names none")
     failed = [plain(one["destination"]) for one in results if not one["ok"]]
     if failed:
-        raise Failure(f"{', '.join(failed)}: no delivery can succeed like this; see the line that failed")
+        raise Failure(f"{', '.join(failed)}: deliveries fail like this; see the line that failed")
 
 
 def _names(client: ControlClient, pipeline: str) -> list[str]:

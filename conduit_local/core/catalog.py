@@ -155,8 +155,11 @@ class RunCatalog(Protocol):
         """Keep that an attempt failed, and why."""
         ...
 
-    async def make_by(self, batch: Batch) -> None:
-        """Keep the batch's recipe in its intent: what it had before made nothing that could have been written."""
+    async def intend_anew(self, batch: Batch, line: RunLine) -> None:
+        """
+        Keep another recipe, destination or key in the batch's intent, with a line of its run's log: by what it had
+        before nothing was written that counts.
+        """
         ...
 
     async def begin_run(self, run: Run) -> Run:

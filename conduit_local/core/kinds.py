@@ -8,8 +8,8 @@ from typing import Annotated, Any, Union, cast
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, create_model
 
 from conduit_local.core.names import check_name, check_public_id
-from conduit_local.core.problems import problems_of, refusal
-from conduit_local.core.secrets import REVEAL, as_dumped, with_kept_secrets
+from conduit_local.core.problems import Problem, problems_of, refusal
+from conduit_local.core.secrets import REVEAL, as_dumped, sent_elsewhere, with_kept_secrets
 from conduit_local.core.spec import Component, DestinationSpec, PipelineSpec
 
 _ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -59,11 +59,16 @@ def edited_spec(
     """
     What becomes of `spec` when its document, secrets shown as `[redacted]`, is edited.
 
-    A secret that comes back as it was shown, or as an empty text, stays what it was (S3.3).
+    A secret that comes back as it was shown, or as an empty text, stays what it was (S3.3), unless it would go to
+    another server then.
+
     Raises: InvalidRequest with every problem found.
     """
     shown = document_of(spec)
     edited = edit(document_of(spec))
+    if elsewhere := list(sent_elsewhere(edited, shown)):
+        message = "send it anew: a secret is not taken along to another server"
+        raise refusal([Problem(path=path, message=message) for path in elsewhere])
     whole = spec.model_dump(mode="json", serialize_as_any=True, context=REVEAL)
     return parse_spec(with_kept_secrets(edited, shown, whole), model, as_dumped(whole))
 

@@ -43,6 +43,8 @@ _SETTING = re.compile(
 )
 """A secret inside a text: `…?access_token=…`, `Server=db;Password=…`."""
 _SPACE = re.compile(r"[?#\s]+")
+_SERVERS = ("url", "endpoint_url", "host", "port")
+"""What components call the server that they send their secrets to."""
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
 
 
@@ -238,6 +240,33 @@ def with_kept_secrets(new: Any, shown: Any, kept: Any) -> Any:
     if isinstance(new, list) and isinstance(shown, list) and isinstance(kept, list):
         return [with_kept_secrets(inner, *_same_in(inner, place, shown, kept)) for place, inner in enumerate(new)]
     return new
+
+
+def sent_elsewhere(new: Any, shown: Any) -> Iterator[tuple[str | int, ...]]:
+    """
+    Where components keep a secret, as `with_kept_secrets` has it, and lead to another server than before: whoever may
+    change a pipeline must not learn by that what it keeps sealed.
+    """
+    for role in ("sources", "destinations"):
+        before = shown.get(role) or []
+        for place, one in enumerate(new.get(role) or []):
+            old, _ = _same_in(one, place, before, before)
+            if isinstance(one, Mapping) and isinstance(old, Mapping) and any(_moved(one, old)):
+                yield from (((role, place, *path)) for path in _kept_in(one, old))
+
+
+def _moved(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[bool]:
+    for name in _SERVERS:
+        yield old.get(name) not in (None, "", REDACTED) and new.get(name) != old[name]
+
+
+def _kept_in(new: Any, shown: Any) -> Iterator[tuple[str | int, ...]]:
+    if shown == REDACTED:
+        if new in ("", REDACTED):
+            yield ()
+    elif isinstance(new, Mapping) and isinstance(shown, Mapping):
+        for name, inner in new.items():
+            yield from ((name, *path) for path in _kept_in(inner, shown.get(name)))
 
 
 def _same_in(item: Any, place: int, shown: list[Any], kept: list[Any]) -> tuple[Any, Any]:

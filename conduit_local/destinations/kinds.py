@@ -18,14 +18,14 @@ from conduit_local.destinations.files import FilesDestination, FilesSpec
 from conduit_local.destinations.http import HttpDestination
 from conduit_local.destinations.http_spec import HttpSpec
 from conduit_local.destinations.means import Means
-from conduit_local.destinations.s3_spec import S3Spec, refusals
+from conduit_local.destinations.s3.spec import S3Spec, refusals
 from conduit_local.destinations.tables.duckdb import DuckdbDestination, DuckdbSpec
 from conduit_local.destinations.tables.postgres import PostgresDestination, PostgresSpec
 from conduit_local.destinations.tables.postgres import refusals as postgres_refusals
 
 
 def _s3(spec: S3Spec, means: Means, _origin: str) -> Destination:
-    from conduit_local.destinations.s3 import S3Destination
+    from conduit_local.destinations.s3.destination import S3Destination
 
     return S3Destination(spec, means)
 

@@ -36,7 +36,7 @@ _VERDICTS: Mapping[int, tuple[Verdict, str]] = {
     408: (Verdict.LATER, "the body came too slowly for it"),
     # draft-ietf-httpapi-idempotency-key-header-07, 2.7: 409 while the first request with this key is still under way,
     # which is so after a time-out. Halves, with keys of their own, would be taken beside it.
-    409: (Verdict.LATER, "it is still busy with an earlier attempt, or in conflict with itself"),
+    409: (Verdict.PERSON, "it is still busy with an earlier attempt, or wants somebody to settle a conflict"),
     410: (Verdict.PERSON, "there is nothing at this URL any more"),
     411: (Verdict.PERSON, "something on the way loses the body's length"),
     414: (Verdict.PERSON, "the URL is too long for it"),

@@ -72,7 +72,7 @@ class HttpClient:
             async with self._opened().post(
                 URL(url, encoded=True),  # as it was given: what stands in it may be signed
                 data=b"".join(pieces) if size <= _SMALL_BYTES else _one_by_one(pieces),
-                headers={**headers, "Content-Length": str(size)},
+                headers={"Accept-Encoding": "identity", **headers, "Content-Length": str(size)},  # it is read as it is
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
             ) as answer:

@@ -73,7 +73,7 @@ class Attempts:
         if self._route.given_up:
             return
         began_us = self._world.clock.steady_us()
-        written = await self._landing.write(hand.batch, made.content)
+        written = await self._landing.write(hand, made.content)
         took_ms = (self._world.clock.steady_us() - began_us) // 1000
         await self._landed(hand, made, written, took_ms)
 
@@ -114,8 +114,15 @@ class Attempts:
             route.health, route.message, route.attempt = Health.OK, None, 0
 
     async def _rejected(self, hand: Hand, refusal: Rejected) -> None:
-        """The destination refuses these events for good: halve them until the culprits stand alone, which die."""
+        """
+        The destination refuses these events for good: halve them until the culprits stand alone, which die. But not
+        where an attempt before has landed all of them, and only what makes an object of them has changed its mind.
+
+        Raises: DestinationUnavailable, StoreUnavailable.
+        """
         batch, at_us = hand.batch, self._world.clock.now_us()
+        if await self._landing.is_there(batch):
+            raise DestinationUnavailable(f"repeat a batch that has landed: {refusal.message}", needs_person=True)
         if batch.count == 1:
             dead = await self._landing.letter_of(batch, refusal.message)
             await self._landed(hand, Made(content=Envelopes((), 0), dead=[dead]), Written("", 0), 0)

@@ -2,30 +2,28 @@
 
 from dataclasses import replace
 
-from conduit_local.core.batch import Batch, Chunk, Written
-from conduit_local.core.catalog import Catalog
+from conduit_local.core.batch import Batch, Chunk, Written, object_key
 from conduit_local.core.content import Content, Envelopes
 from conduit_local.core.dead import NewDeadLetter, Stage
-from conduit_local.core.delivering import Destination, Destinations
+from conduit_local.core.delivering import Destination
 from conduit_local.core.envelope import event_id_of, type_of
-from conduit_local.core.errors import TransformUnavailable
+from conduit_local.core.errors import DestinationUnavailable, TransformUnavailable
 from conduit_local.core.ids import event_id
-from conduit_local.core.run import Run
+from conduit_local.core.run import Run, RunLine
 from conduit_local.core.secrets import same_but_for_secrets
 from conduit_local.core.spec import BatchSpec, DestinationSpec, OwnBatchSpec, RetrySpec
-from conduit_local.core.texts import Texts
-from conduit_local.core.transforming import Transforms
 from conduit_local.engine.hands import Hand
 from conduit_local.engine.making import Made, make
 from conduit_local.engine.reading import Reading
 from conduit_local.engine.topology import LivePipeline, LiveRoute
+from conduit_local.engine.world import World
 
 
 class MadeAnew(Exception):
-    """The batch got another recipe, which is in its intent by now: begin again with it."""
+    """The batch got another recipe or place, which is in its intent by now: begin again with it."""
 
     def __init__(self, batch: Batch) -> None:
-        super().__init__(batch.recipe)
+        super().__init__(batch.key)
         self.batch = batch
 
 
@@ -37,25 +35,18 @@ class Landing:
         live: LivePipeline,
         route: LiveRoute,
         reading: Reading,
-        destinations: Destinations,
-        transforms: Transforms,
-        texts: Texts,
-        catalog: Catalog,
-        tag: str,
+        world: World,
     ) -> None:
-        """`tag` is the store's."""
         self._live = live
         self._route = route
         self._reading = reading
-        self._destinations = destinations
-        self._transforms = transforms
-        self._texts = texts
-        self._catalog = catalog
-        self._tag = tag
+        self._world = world
+        self._texts = world.texts
+        self._own_run = route.name.rpartition("@")[2] if "@" in route.name else ""
         self._batch_specs: tuple[BatchSpec, OwnBatchSpec] | None = None
-        self._origin = f"{tag}/{live.pipeline.uuid}/{route.name}"
+        self._origin = f"{world.log.tag}/{live.pipeline.uuid}/{route.name}"
         self._made_from: DestinationSpec = route.spec
-        self._destination: Destination = destinations.make(route.spec, self._origin)
+        self._destination: Destination = world.destinations.make(route.spec, self._origin)
 
     @property
     def destination(self) -> Destination:
@@ -85,7 +76,7 @@ class Landing:
         if self.is_outdated:
             await self._destination.close()
             self._made_from = self._route.spec
-            self._destination = self._destinations.make(self._made_from, self._origin)
+            self._destination = self._world.destinations.make(self._made_from, self._origin)
 
     async def close(self) -> None:
         """Let go of it."""
@@ -97,6 +88,11 @@ class Landing:
         """The destination of now, for an intent."""
         return self._texts.of_destination(self._made_from, self._live.pipeline.uuid)
 
+    def key_of(self, partition: str, first_seq: int, last_seq: int) -> str:
+        """What the object of these events is called."""
+        folder = "/".join(filter(None, [self._live.pipeline.folder, self._own_run]))
+        return object_key(folder, partition, first_seq, last_seq, self._destination.extension)
+
     def recipe_text(self, run: Run | None) -> str:
         """The transforms of now, for an intent of this run. Raises: InvalidRequest, TransformUnavailable."""
         pipeline = self._live.pipeline
@@ -104,7 +100,9 @@ class Landing:
             return ""
         sealed = run.options.variables if run is not None else {}
         given = pipeline.spec.given(self._texts.variables(sealed, pipeline.uuid))
-        return self._texts.of_recipe(self._transforms.recipe(pipeline.spec, given), pipeline.uuid, private=bool(sealed))
+        return self._texts.of_recipe(
+            self._world.transforms.recipe(pipeline.spec, given), pipeline.uuid, private=bool(sealed)
+        )
 
     # What is done with it --------------------------------------------------------------------------------
 
@@ -135,9 +133,9 @@ class Landing:
         route.transforming += 1
         try:
             made = await make(
-                self._transforms, recipe, batch, read, goes_on=lambda: self._live.pipeline.spec is begun_with
+                self._world.transforms, recipe, batch, read, goes_on=lambda: self._live.pipeline.spec is begun_with
             )
-            if made.overstepped and await self._is_there(batch):
+            if made.overstepped and await self.is_there(batch):
                 made.content.close()
                 raise TransformUnavailable(
                     f"repeat a batch that has landed: {made.dead[0].error}; raise the limit and restart",
@@ -147,18 +145,18 @@ class Landing:
         except TransformUnavailable as error:
             run = next((run for run in self._live.runs if run.number == batch.run), None)
             now = self.recipe_text(run) if error.needs_person else batch.recipe
-            if now == batch.recipe or await self._is_there(batch):
+            if now == batch.recipe or await self.is_there(batch):
                 raise
-            batch = replace(batch, recipe=now)
-            await self._catalog.make_by(batch)
-            raise MadeAnew(batch) from error
+            raise await self._anew(
+                replace(batch, recipe=now), "the transforms were changed: its rows are made anew"
+            ) from error
         finally:
             route.transforming -= 1
 
-    async def _is_there(self, batch: Batch) -> bool:
+    async def is_there(self, batch: Batch) -> bool:
         """Whether an attempt before has landed it, as far as the destination can tell."""
         spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
-        destination = self._destinations.make(spec, self._origin)
+        destination = self._world.destinations.make(spec, self._origin)
         try:
             content = await destination.read(batch.key)
         finally:
@@ -167,23 +165,44 @@ class Landing:
             content.close()
         return content is not None
 
-    async def write(self, batch: Batch, content: Content) -> Written:
+    async def write(self, hand: Hand, content: Content) -> Written:
         """
         To where the batch was meant to go when its intent was written; usually where the route goes now.
 
-        With the secrets of now: those of then may be the reason why it did not go. Where there are no rows there is no
-        object. Raises: DestinationUnavailable, Rejected.
+        With the secrets of now: those of then may be the reason why it did not go. Where it needs a person, and a
+        person has given the destination another place meanwhile, the batch goes there. Where there are no rows there
+        is no object.
+
+        Raises: DestinationUnavailable, Rejected, MadeAnew, StoreUnavailable.
         """
+        batch = hand.batch
         if not content.rows:
             return Written("", 0)
         spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
         if same_but_for_secrets(spec, self._made_from):
             return await self._destination.write(batch.key, content)
-        destination = self._destinations.make(spec, self._origin)
+        destination = self._world.destinations.make(spec, self._origin)
         try:
             return await destination.write(batch.key, content)
+        except DestinationUnavailable as error:
+            if not error.needs_person or self.is_outdated:
+                raise
+            raise await self._moved(hand) from error
         finally:
             await destination.close()
+
+    async def _moved(self, hand: Hand) -> MadeAnew:
+        """The batch is meant for the place of now."""
+        batch = hand.batch
+        (first,) = await self._reading.again(batch, batch.first_seq, batch.first_seq)
+        key = self.key_of(self._destination.partition(first.received_at_us), batch.first_seq, batch.last_seq)
+        moved = replace(batch, destination=self.destination_text(), key=key)
+        return await self._anew(moved, "the destination was changed: it goes where that is now")
+
+    async def _anew(self, batch: Batch, why: str) -> MadeAnew:
+        line = RunLine(at_us=self._world.clock.now_us(), level="WARNING", message=why)
+        await self._world.catalog.intend_anew(batch, line)
+        return MadeAnew(batch)
 
     # What is told of it ----------------------------------------------------------------------------------
 
@@ -191,7 +210,9 @@ class Landing:
         """The ids of its first and its last event. Raises: DestinationUnavailable, StoreUnavailable."""
         if self._route.replays is None:
             number = batch.pipeline
-            return event_id(self._tag, number, batch.first_seq), event_id(self._tag, number, batch.last_seq)
+            return event_id(self._world.log.tag, number, batch.first_seq), event_id(
+                self._world.log.tag, number, batch.last_seq
+            )
         first, last = [event_id_of(await self._line(batch, seq)) for seq in (batch.first_seq, batch.last_seq)]
         return first, last
 

@@ -14,7 +14,7 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from conduit_local.core.batch import Batch, Closing, Cut, object_key
+from conduit_local.core.batch import Batch, Closing, Cut
 from conduit_local.core.catalog import BatchEnd
 from conduit_local.core.errors import Unavailable
 from conduit_local.core.ids import run_id
@@ -44,16 +44,7 @@ class Route:
         self._world = world
         self._hands = route.hands
         self._reading = Reading(tape_of(live, route, world.log, world.catalog), route, world.clock)
-        self._landing = Landing(
-            live,
-            route,
-            self._reading,
-            world.destinations,
-            world.transforms,
-            world.texts,
-            world.catalog,
-            world.log.tag,
-        )
+        self._landing = Landing(live, route, self._reading, world)
         self._attempts = Attempts(live, route, world, self._landing, self._hands)
         self._own_run = route.name.rpartition("@")[2] if "@" in route.name else None
         self._store_failures = 0
@@ -161,8 +152,7 @@ class Route:
     async def _intend(self, cut: Cut) -> Hand:
         """Write the intent; with the ends of batches before, in one commit."""
         live = self._live
-        folder = f"{live.pipeline.folder}/{self._own_run}" if self._own_run else live.pipeline.folder
-        key = object_key(folder, cut.partition, cut.first_seq, cut.last_seq, self._landing.destination.extension)
+        key = self._landing.key_of(cut.partition, cut.first_seq, cut.last_seq)
         run = self._run_of(cut.last_seq)
         batch = Batch(
             number=0,

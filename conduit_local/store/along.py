@@ -46,9 +46,9 @@ def taken_before(db: sqlite3.Connection, pipeline: Pipeline, forwarded: Forwarde
     """
     The receipt of what has these events on the log already; None where they are new.
 
-    An origin begins nothing before it knows that the request before was taken, so a repeat is one of its last request,
-    or of a part of it. Anything else before that is no repeat: the origin was set back to an earlier state, and gives
-    its numbers out anew. To take such events could double some, to pass over them could lose others.
+    An origin begins nothing before it knows that the request before was taken, so a repeat is its last request once
+    more. Anything else before that is no repeat: the origin was set back to an earlier state, and gives its numbers out
+    anew. To take such events could double some, to pass over them could lose others.
 
     Raises: OutOfOrder.
     """
@@ -59,9 +59,8 @@ def taken_before(db: sqlite3.Connection, pipeline: Pipeline, forwarded: Forwarde
     first, last, first_seq, count, received_at_us = map(int, numbers)
     if forwarded.first_seq > last:
         return None
-    within = first <= forwarded.first_seq and forwarded.last_seq <= last
-    again = (forwarded.first_seq, forwarded.last_seq) == (first, last)
-    if not within or (again and forwarded.fingerprint.hex() != fingerprint):
+    asked = (forwarded.first_seq, forwarded.last_seq, forwarded.fingerprint.hex())
+    if asked != (first, last, fingerprint):
         now = f"{forwarded.first_seq} to {forwarded.last_seq}"
         raise OutOfOrder(
             f"{forwarded.origin} sent its events {first} to {last} last, and now other ones as {now}: "

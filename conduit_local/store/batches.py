@@ -37,7 +37,7 @@ _BATCH_OF = (
     f"SELECT {_BATCH_COLUMNS}, closed_at_us FROM batches"
     " WHERE pipeline = ? AND route = ? AND last_seq >= ? ORDER BY last_seq LIMIT 1"
 )
-_MAKE_BY = "UPDATE batches SET recipe = ? WHERE number = ? AND closed_at_us IS NULL"
+_INTEND_ANEW = "UPDATE batches SET recipe = ?, destination = ?, key = ? WHERE number = ? AND closed_at_us IS NULL"
 _NOTE_BATCH = "UPDATE batches SET attempt = ? WHERE number = ?"
 
 _ADD_TO_RUN = (
@@ -139,9 +139,14 @@ class BatchTable:
 
         await self._writer.call(note)
 
-    async def make_by(self, batch: Batch) -> None:
-        """`Catalog.make_by`."""
-        await self._writer.call(lambda db: db.execute(_MAKE_BY, (batch.recipe, batch.number)).rowcount)
+    async def intend_anew(self, batch: Batch, line: RunLine) -> None:
+        """`Catalog.intend_anew`."""
+
+        def intend(db: sqlite3.Connection) -> None:
+            db.execute(_INTEND_ANEW, (batch.recipe, batch.destination, batch.key, batch.number))
+            insert_line(db, batch.run, line)
+
+        await self._writer.call(intend)
 
     async def batches_of(self, run: int) -> list[Batch]:
         """`Catalog.batches_of`."""

@@ -89,14 +89,12 @@ def test_what_is_new_may_leave_gaps(appliance: Appliance, make: Make) -> None:
     assert landed(appliance, name) == [5, 6, 9, *range(20, 31)]
 
 
-def test_a_part_of_the_last_request_is_a_repeat_too(appliance: Appliance, make: Make) -> None:
-    """The answer is lost, then the pipeline there takes less at once: the halves come one by one."""
+def test_a_part_of_the_last_request_is_refused_for_it_may_be_other_events(appliance: Appliance, make: Make) -> None:
+    """An edge that was set back gives its numbers out anew: to pass over fewer of them would lose them."""
     name = make()
-    first = forward(appliance, name, 1, 10)
-    for half in ((1, 5), (6, 7), (8, 10)):
-        answer = forward(appliance, name, *half)
-        assert answer.headers["Idempotent-Replayed"] == "true"
-        assert answer.json["first_event_id"] == first.json["first_event_id"]
+    forward(appliance, name, 1, 10)
+    for part in ((1, 5), (6, 7), (8, 10)):
+        assert forward(appliance, name, *part).status == 409
     assert landed(appliance, name) == list(range(1, 11))
 
 

@@ -30,7 +30,7 @@ from conduit_local.core.secrets import (
     sealing,
     with_kept_secrets,
 )
-from conduit_local.core.spec import DestinationSpec
+from conduit_local.core.spec import DestinationSpec, PipelineSpec
 from tests.making import MODEL, spec
 
 HIDDEN = "hunter2-hunter2"
@@ -269,3 +269,23 @@ def test_a_nasty_text_is_looked_through_in_no_time(text: str) -> None:
     began = time.process_time()
     redacted({"x": text})
     assert time.process_time() - began < 0.5
+
+
+HTTP = {"type": "http", "name": "there", "url": "https://a.example/in", "headers": {"Authorization": "Bearer abc"}}
+
+
+@pytest.mark.parametrize("back", ["[redacted]", ""])
+def test_a_secret_is_not_taken_along_to_another_server(back: str) -> None:
+    old = spec(destinations=[HTTP])
+
+    def to(url: str, header: str) -> list[dict[str, Any]]:
+        return [{**HTTP, "url": url, "headers": {"Authorization": header}}]
+
+    def edited(url: str, header: str) -> PipelineSpec:
+        return edited_spec(old, lambda document: {**document, "destinations": to(url, header)}, MODEL)
+
+    with pytest.raises(InvalidRequest) as caught:
+        edited("https://b.example/in", back)
+    assert [problem.field for problem in caught.value.problems] == ["destinations[0].headers.Authorization"]
+    assert edited("https://b.example/in", "Bearer def").destinations[0] != old.destinations[0]
+    assert edited("https://a.example/in", back).destinations == old.destinations

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from conduit_local.core.content import Envelopes
 from conduit_local.core.delivering import Destination
 from conduit_local.core.errors import DestinationUnavailable
-from conduit_local.destinations import s3_bucket
 from conduit_local.destinations.kinds import DestinationMaker
-from conduit_local.destinations.s3_spec import S3Spec
+from conduit_local.destinations.s3 import bucket as s3_bucket
+from conduit_local.destinations.s3.spec import S3Spec
+from conduit_local.egress.addresses import Addresses
 from conduit_local.egress.client import HttpClient
 from conduit_local.egress.guard import Guard
+from conduit_local.egress.resolver import LookUp, Resolver
 from conduit_local.transforms.encoding import open_encoder
 from conduit_local.transforms.settings import TransformSettings
 from tests.destinations.s3_servers import Server
@@ -31,7 +34,11 @@ LINES = b"".join(parts(1, 10))
 
 @asynccontextmanager
 async def landing(
-    folder: Path, settings: dict[str, Any], guard: Guard | None = None, environment: dict[str, str] | None = None
+    folder: Path,
+    settings: dict[str, Any],
+    guard: Guard | None = None,
+    environment: dict[str, str] | None = None,
+    look_up: LookUp | None = None,
 ) -> AsyncIterator[Destination]:
     """The destination, closed at the end."""
     guard = guard or Guard((), loopback=True)
@@ -42,10 +49,14 @@ async def landing(
         ):
             means = means_at(folder, threads, sender, guard, encoder)
             if environment is not None:
-                object.__setattr__(means, "environment", environment)
+                means = replace(means, environment=environment)
+            if look_up is not None:
+                means = replace(means, addresses=Addresses(guard, Resolver(look_up)).of)
             made = DestinationMaker(means).make(S3Spec.model_validate(settings))
-            yield made
-            await made.close()
+            try:
+                yield made
+            finally:
+                await made.close()
 
 
 async def refused(made: Destination, *, needs_person: bool) -> str:

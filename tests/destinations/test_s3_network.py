@@ -91,27 +91,98 @@ async def test_a_bucket_elsewhere_is_for_a_person_who_says_where(tmp_path: Path,
     assert asked == [f"PUT /lake/{KEY}"]
 
 
-async def test_the_guard_is_asked_about_the_address_that_is_connected_to(
-    tmp_path: Path, moto: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_guard_is_asked_about_the_address_that_is_connected_to(tmp_path: Path, moto: Server) -> None:
     bucket = moto.new_bucket()
     async with landing(tmp_path, moto.settings(bucket), Guard((), loopback=False)) as made:
         assert "127.0.0.1 is this machine itself" in await refused(made, needs_person=True)
     asked = []
 
-    def look_up(host: str, port: int, **_: object) -> list[Any]:
+    def look_up(host: str, port: int, _: int) -> list[tuple[Any, ...]]:
         asked.append(host)
-        return [(2, 1, 6, "", ("10.1.2.3", port))]
+        return [(2, 1, 6, "", (address, port)) for address in ("127.0.0.1", "10.1.2.3")]
 
     elsewhere = {"endpoint_url": f"http://storage.example.org:{moto.port}"}
-    async with landing(tmp_path, moto.settings(bucket) | elsewhere) as made:
-        with monkeypatch.context() as patched:
-            patched.setattr("socket.getaddrinfo", look_up)
-            said = await refused(made, needs_person=True)
+    async with landing(tmp_path, moto.settings(bucket) | elsewhere, look_up=look_up) as made:
+        said = await refused(made, needs_person=True)
     assert asked == ["storage.example.org"]
     assert "10.1.2.3 is in a private" in said
     assert "`allowed_networks`" in said
     assert moto.objects(bucket) == {}
+
+
+async def test_the_next_address_is_tried_where_one_does_not_answer(tmp_path: Path, moto: Server) -> None:
+    asked = []
+
+    def look_up(host: str, port: int, _: int) -> list[tuple[Any, ...]]:
+        asked.append(host)
+        return [(2, 1, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+    bucket = moto.new_bucket()
+    named = {"endpoint_url": f"http://localhost:{moto.port}"}
+    async with landing(tmp_path, moto.settings(bucket) | named, look_up=look_up) as made:
+        await made.write(KEY, content(1, 10))
+    assert set(asked) == {"localhost"}
+    assert list(moto.objects(bucket)) == [KEY]
+
+
+class Hanging:
+    """A name server that answers nobody until the end."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._over = threading.Event()
+
+    def look_up(self, host: str, _port: int, _family: int) -> list[tuple[Any, ...]]:
+        self.asked.set()
+        self._over.wait()
+        raise OSError(f"{host} is not known")
+
+    def end(self) -> None:
+        """Answer; return once no look-up is under way."""
+        self._over.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("look up "):
+                thread.join()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    found = Hanging()
+    yield found
+    found.end()
+
+
+def assert_no_thread_is_held() -> None:
+    """Those that the process waits for at its end are at theirs; look-ups may hang on in threads that it leaves."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(("s3", "look up")) and not thread.daemon:
+            thread.join(3)
+            assert not thread.is_alive(), thread.name
+
+
+HOSTED = {"endpoint_url": "https://storage.example.org"}
+
+
+async def test_a_look_up_that_hangs_is_given_up_and_holds_no_thread(tmp_path: Path, hanging: Hanging) -> None:
+    async with landing(tmp_path, at(1, timeout="100ms") | HOSTED, look_up=hanging.look_up) as made:
+        for _ in range(made.in_flight + 1):
+            async with asyncio.timeout(3):
+                said = await refused(made, needs_person=False)
+    assert said == f"write s3://lake/{KEY}: storage.example.org could not be looked up within 0.1s"
+    assert_no_thread_is_held()
+
+
+async def test_closing_ends_a_look_up_that_hangs(tmp_path: Path, hanging: Hanging) -> None:
+    async with landing(tmp_path, at(1, timeout="10m") | HOSTED, look_up=hanging.look_up) as made:
+        writing = asyncio.ensure_future(made.write(KEY, content(1, 10)))
+        abandoned = asyncio.ensure_future(made.write(f"{KEY}.zst", content(1, 10)))
+        await asyncio.to_thread(hanging.asked.wait)
+        abandoned.cancel()
+        async with asyncio.timeout(3):
+            await made.close()
+        with pytest.raises(DestinationUnavailable, match="the destination is closed"):
+            await writing
+    assert_no_thread_is_held()
 
 
 async def test_a_name_that_does_not_resolve_is_tried_again(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
 from conduit_local.core.errors import DestinationUnavailable
-from conduit_local.destinations import s3_client
-from conduit_local.destinations.s3_credentials import Identity, Keys, NoCredentials, identity_of
-from conduit_local.destinations.s3_failures import Failure
-from conduit_local.destinations.s3_spec import S3Spec, refusals
+from conduit_local.destinations.s3 import client as s3_client
+from conduit_local.destinations.s3.credentials import Identity, Keys, NoCredentials, identity_of
+from conduit_local.destinations.s3.failures import Failure
+from conduit_local.destinations.s3.spec import S3Spec, refusals
 from conduit_local.egress.guard import Guard
 from tests.destinations.s3_servers import Server, rclone_at
 from tests.destinations.test_contract import content

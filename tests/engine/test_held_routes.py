@@ -1,6 +1,9 @@
 """A destination that is held on its own: it keeps its events, and they are given up when a person takes it away."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 from conduit_local.core.kinds import edited_spec, patched_spec
 from conduit_local.core.spec import PipelineSpec
@@ -98,3 +101,29 @@ async def test_a_batch_in_hand_of_a_route_that_is_given_up_leaves_no_trace(tmp_p
     async with engine_at(tmp_path) as engine:  # the open batch went with its route, or this start would fail
         assert set(ledgers(engine, "orders")) == {"one"}
         await until_delivered(engine, "orders")
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_what_was_meant_for_a_place_that_was_corrected_goes_to_the_new_one(
+    tmp_path: Path, concurrency: int
+) -> None:
+    """Also over a restart; the key follows the format and the partition of now."""
+    (tmp_path / "wrong").write_text("a file where a folder belongs")
+    wrong = {"type": "files", "name": "files", "path": "wrong", "concurrency": concurrency}
+    retry = {"initial": "10ms", "max": "20ms"}
+    async with engine_at(tmp_path) as engine:
+        await engine.manage.create(spec(batch=FAST, retry=retry, destinations=[wrong]))
+        await engine.ingest.accept("orders", numbered(0, 40))
+        route = engine.topology.find("orders").routes["files"]
+        await until(lambda: route.failed > 3)
+    async with engine_at(tmp_path) as engine:
+        right = [{**wrong, "path": "right", "compression": "gzip", "partition": "y=%Y"}]
+        await engine.manage.change("orders", lambda old: patched_spec(old, {"destinations": right}, MODEL))
+        await until_delivered(engine, "orders")
+        assert ledgers(engine, "orders") == {"files": (40, 40, 0)}
+        ((run, _), *_) = reversed(await engine.queries.runs("orders", before=None, limit=10))
+        lines = [line.message for line in await engine.queries.run_lines(run, 1000)]
+    assert [re.sub(r"y=\d+", "y=…", key) for key in objects_below(tmp_path / "right")] == [
+        f"orders/y=…/{first:012d}-{first + 9:012d}.jsonl.gz" for first in (1, 11, 21, 31)
+    ]
+    assert "the destination was changed: it goes where that is now" in lines

@@ -16,5 +16,6 @@ Rows in a table: each batch once, because its row in a ledger is committed in th
       duckdb_process      the process that opens it: start, ask, end
       duckdb_child        that process's program: requests and answers
       duckdb_file         opening the file, and what goes wrong with that
+      duckdb_types        which of its types come back from JSON as they were
       duckdb_table        the table and the ledger in it
 """

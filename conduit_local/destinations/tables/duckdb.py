@@ -10,23 +10,26 @@ while somebody else has it open, delivering waits.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from conduit_local.core.batch import Written, seqs_of
 from conduit_local.core.content import Content, Envelopes
 from conduit_local.core.delivering import Finding, Found, ObjectContent, Rejected
 from conduit_local.core.errors import DestinationUnavailable
+from conduit_local.core.spec import Bytes
 from conduit_local.destinations.files import check_path
 from conduit_local.destinations.tables.duckdb_process import Child
-from conduit_local.destinations.tables.rows import columns_of, summed
+from conduit_local.destinations.tables.rows import columns_of, summed, told_of
 from conduit_local.destinations.tables.spec import TableSpec
 
 _ENDING = ".duckdb"
 _MOST_WAIT_S = 10.0
+_MIB = 1024**2
 
 
 def _database(path: str) -> str:
@@ -43,6 +46,8 @@ class DuckdbSpec(TableSpec):
     """The file: relative to the data folder, or absolute (in configuration files; for APIs where allowed)."""
     create: bool = True
     """Makes the table when it is not there."""
+    memory: Annotated[Bytes, Field(ge=64 * _MIB, le=64 * 1024 * _MIB)] = 512 * _MIB
+    """How much of it a batch's transaction may take; a batch of rows that need more comes in halves."""
 
 
 class DuckdbDestination:
@@ -59,6 +64,7 @@ class DuckdbDestination:
         self._place = f"{self._path}/{schema}.{table}"
         self._tables = {"schema": schema, "table": table, "ledger": spec.ledger, "origin": origin}
         self._child = Child()
+        self._kept: tuple[int, int] | None = None
         self.in_flight = spec.concurrency or 1
 
     def partition(self, received_at_us: int) -> str:
@@ -73,6 +79,10 @@ class DuckdbDestination:
         columns = columns_of(content, self._spec.record)
         request = {"write": batch, "columns": columns, "envelopes": content.columns is None}
         await self._asked("write", request, content)
+        try:
+            await asyncio.to_thread(self._keep_name)
+        except OSError as error:
+            raise DestinationUnavailable(f"write {self._place}: {error.strerror}") from error
         return Written(f"{self._place}/{key}", total.size_bytes, total.sha256)
 
     async def read(self, key: str) -> ObjectContent | None:
@@ -92,14 +102,14 @@ class DuckdbDestination:
     async def probe(self) -> list[Finding]:
         """`Destination.probe`: in a transaction that is rolled back."""
         try:
-            shape = await self._asked(
+            there, shape = await self._asked(
                 "try", {"probe": True, "columns": columns_of(Envelopes((), 0), self._spec.record)}
             )
         except DestinationUnavailable as error:
             return [Finding(step="write", ok=False, message=error.message)]
         shown = ", ".join(f"{name} {kind}" for name, kind in shape.items())[:1_000]
         return [
-            Finding(step="write", ok=True, message=f"{self._place} takes rows of {shown}"),
+            Finding(step="write", ok=True, message=told_of(self._place, shown, there=there)),
             Finding(
                 step="ledger", ok=True, message=f"{self._spec.ledger} takes each batch once; nothing is left of it"
             ),
@@ -117,13 +127,15 @@ class DuckdbDestination:
                 **self._tables,
                 "path": str(path),
                 "create": self._spec.create,
+                "memory": self._spec.memory,
                 "wait_s": min(_MOST_WAIT_S, self._spec.timeout / 2),
             }
             answer = await self._child.ask({**request, "place": place}, self._spec.timeout, content)
         except OSError as error:
             raise DestinationUnavailable(f"{doing} {self._place}: {error.strerror}", needs_person=True) from error
         except DestinationUnavailable as error:
-            raise DestinationUnavailable(f"{doing} {self._place}: {error.message}") from error
+            message = f"{doing} {self._place}: {error.message}"
+            raise DestinationUnavailable(message, needs_person=error.needs_person) from error
         kind, message = answer.get("failed", ("", ""))
         if kind == "rows":
             raise Rejected(message)
@@ -131,12 +143,32 @@ class DuckdbDestination:
             raise DestinationUnavailable(f"{doing} {self._place}: {message}", needs_person=kind == "person")
         return answer["done"]
 
+    def _keep_name(self) -> None:
+        """A file that is new, DuckDB syncs; not so its name in the folder. Raises: OSError."""
+        real = self._path.resolve()
+        found = real.stat()
+        if self._kept != (found.st_dev, found.st_ino):
+            _sync(real.parent)
+            self._kept = (found.st_dev, found.st_ino)
+
     def _checked(self) -> Path:
         """The file's real path, its folder made. Raises: OSError where a link leads out of the data folder."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        folder = self._path.parent
+        made = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in made:
+            _sync(one.parent)
         if Path(self._spec.path).is_absolute():
             return self._path
         real = self._path.resolve()
         if not real.is_relative_to(self._data_folder.resolve()):
             raise PermissionError(0, "a symbolic link leads out of the data folder")
         return real
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -13,10 +13,10 @@ import duckdb
 from conduit_local.core.content import Column
 from conduit_local.core.delivering import Rejected
 from conduit_local.destinations.tables.duckdb_table import Batch, Failed, Place, Table
+from conduit_local.destinations.tables.rows import uncounted
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": "2",
-    "memory_limit": "512MB",
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -26,18 +26,32 @@ _OURS = re.compile(r"(?: when casting from source column .*)? LINE 1: .*$")
 _LOCKED = "lock on file"
 _LOOK_S = 0.02
 _CONTENT = (duckdb.ConversionException, duckdb.ConstraintException, duckdb.OutOfRangeException)
-_WRONG = (
-    duckdb.CatalogException,
-    duckdb.BinderException,
-    duckdb.ParserException,
-    duckdb.PermissionException,
-    duckdb.NotImplementedException,
+_PASSING = (duckdb.IOException, duckdb.TransactionException, duckdb.InterruptException)
+"""What another attempt may get past; all else is a table, a file or a statement that is wrong, and stays so."""
+_NO_DATABASE = (
+    *("not a valid DuckDB", "Permission denied", "newer version", "Is a directory", "older version"),
+    *("Corrupt", "corrupt", "not enough bytes", "could not read", "Could not read", "checksum"),
 )
-_NO_DATABASE = ("not a valid DuckDB", "Permission denied", "newer version", "Is a directory", "older version")
+
+
+class TooMuch(Failed):
+    """It took more memory than it may."""
 
 
 def write(place: Place, batch: Batch, columns: Sequence[Column], pieces: Iterable[bytes], *, envelopes: bool) -> bool:
-    """A batch, once; False when it was there. Raises: Failed."""
+    """
+    A batch, once; False when it was there. Raises: Failed; more rows than the memory takes are refused, so that fewer
+    come.
+    """
+    try:
+        return _write(place, batch, columns, pieces, envelopes=envelopes)
+    except TooMuch as failed:
+        if batch.rows > 1 and (batch.first_seq is None or batch.first_seq != batch.last_seq):
+            raise Failed("rows", failed.message) from None
+        raise
+
+
+def _write(place: Place, batch: Batch, columns: Sequence[Column], pieces: Iterable[bytes], *, envelopes: bool) -> bool:
     with _transaction(place) as table:
         table.make_ledger()
         if not table.claim(batch):
@@ -46,7 +60,7 @@ def write(place: Place, batch: Batch, columns: Sequence[Column], pieces: Iterabl
         with _about_rows():
             count = table.insert(columns, pieces, envelopes=envelopes)
         if count != batch.rows:
-            raise Failed("wait", f"{count} of {batch.rows} rows came through")
+            raise Failed("person", uncounted(count, batch.rows))
     return True
 
 
@@ -57,8 +71,8 @@ def page(place: Place, last: str, prefix: str) -> list[tuple[str, int, str]]:
         return table.page(last, prefix)
 
 
-def probe(place: Place, columns: Sequence[Column]) -> dict[str, str]:
-    """The table's columns; nothing is left behind, no file either. Raises: Failed."""
+def probe(place: Place, columns: Sequence[Column]) -> tuple[bool, dict[str, str]]:
+    """Whether the table is there, and its columns; nothing is left behind, no file either. Raises: Failed."""
     if Path(place.path).exists():
         return _probed(place, columns)
     trial = Path(place.path).with_name(f".probe-{uuid.uuid4().hex}")
@@ -69,15 +83,16 @@ def probe(place: Place, columns: Sequence[Column]) -> dict[str, str]:
             path.unlink(missing_ok=True)
 
 
-def _probed(place: Place, columns: Sequence[Column]) -> dict[str, str]:
+def _probed(place: Place, columns: Sequence[Column]) -> tuple[bool, dict[str, str]]:
     with _transaction(place, keep=False) as table:
         table.make_ledger()
         batch = Batch(key=".probe", first_seq=None, last_seq=None, rows=0, size_bytes=0, sha256="")
         if not table.claim(batch) or table.claim(batch):
             raise Failed("person", "the ledger takes one batch twice")
-        if not table.shape():
+        there = bool(table.shape())
+        if not there:
             table.require(columns)
-        return {name: kind for name, (kind, _) in table.shape().items()}
+        return there, {name: kind for name, (kind, _) in table.shape().items()}
 
 
 @contextmanager
@@ -85,7 +100,7 @@ def _transaction(place: Place, *, keep: bool = True) -> Iterator[Table]:
     """Committed at the end of the block, if it is to `keep`, unless that raises. Raises: Failed."""
     db = _opened(place)
     try:
-        with _worded():
+        with _worded(place):
             db.execute("SET TimeZone = 'UTC'")
             db.execute("BEGIN")
             yield Table(db, place)
@@ -99,8 +114,8 @@ def _opened(place: Place) -> duckdb.DuckDBPyConnection:
     until = time.monotonic() + place.wait_s
     while True:
         try:
-            with _worded():
-                return duckdb.connect(place.path, config=_CONFIG)
+            with _worded(place):
+                return duckdb.connect(place.path, config={**_CONFIG, "memory_limit": f"{place.memory}B"})
         except Failed as failed:
             if _LOCKED not in failed.message:
                 raise
@@ -121,18 +136,19 @@ def _about_rows() -> Iterator[None]:
 
 
 @contextmanager
-def _worded() -> Iterator[None]:
+def _worded(place: Place) -> Iterator[None]:
     """Raises: Failed instead of what DuckDB raises."""
     try:
         yield
     except duckdb.ConstraintException as error:  # some are looked at when it is committed
         raise Failed("rows", _said(error)) from None
+    except (duckdb.OutOfMemoryException, MemoryError):
+        said = f"takes more than `memory` of the destination: {place.memory} bytes; raise it, or lower `batch`"
+        raise TooMuch("person", said) from None
     except duckdb.Error as error:
         said = _said(error)
-        wrong = isinstance(error, _WRONG) or any(words in said for words in _NO_DATABASE)
+        wrong = not isinstance(error, _PASSING) or any(words in said for words in _NO_DATABASE)
         raise Failed("person" if wrong else "wait", said) from None
-    except MemoryError:
-        raise Failed("wait", "took more memory than there is") from None
 
 
 def _said(error: Exception) -> str:

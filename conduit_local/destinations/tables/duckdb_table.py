@@ -7,7 +7,8 @@ from typing import Any, Literal
 import duckdb
 
 from conduit_local.core.content import Column
-from conduit_local.destinations.tables.rows import ENVELOPE_LINE, Texts, is_nested, texts_of
+from conduit_local.destinations.tables.duckdb_types import inexact
+from conduit_local.destinations.tables.rows import ENVELOPE_LINE, Texts, is_nested, no_place, texts_of
 
 Kind = Literal["person", "rows", "wait"]
 """Who must act: a person; nobody, these rows are refused; nobody, waiting is enough."""
@@ -32,6 +33,8 @@ class Place:
     ledger: str
     origin: str
     create: bool
+    memory: int
+    """How many bytes of memory a transaction may take."""
     wait_s: float
     """How long to wait for another process that has the file open."""
 
@@ -101,6 +104,9 @@ class Table:
 
     def require(self, columns: Sequence[Column]) -> None:
         """Makes the table if it may. Raises: Failed unless it takes these columns."""
+        for column in columns:
+            if (culprit := inexact(column.kind)) is not None:
+                raise Failed("person", no_place(column.name, column.kind, culprit))
         shape = self.shape()
         name = f"{self._place.schema}.{self._place.table}"
         made = f"CREATE TABLE {self._rows_at} ({', '.join(f'{quoted(one.name)} {one.kind}' for one in columns)})"

@@ -26,11 +26,19 @@ from conduit_local.core.secrets import Secret
 from conduit_local.destinations.files import check_path
 from conduit_local.destinations.tables.postgres_failures import failure
 from conduit_local.destinations.tables.postgres_pool import Pool
-from conduit_local.destinations.tables.postgres_server import Addresses, Server, SslMode, connected, server_of, tls_for
+from conduit_local.destinations.tables.postgres_server import (
+    Addresses,
+    Server,
+    SslMode,
+    connected,
+    in_utf8,
+    server_of,
+    tls_for,
+)
 from conduit_local.destinations.tables.postgres_statements import Names
 from conduit_local.destinations.tables.postgres_transaction import Missing, Transaction
 from conduit_local.destinations.tables.postgres_types import Json
-from conduit_local.destinations.tables.rows import Sum, columns_of, summed
+from conduit_local.destinations.tables.rows import Sum, columns_of, summed, told_of
 from conduit_local.destinations.tables.spec import TableSpec
 
 
@@ -72,8 +80,6 @@ class PostgresSpec(TableSpec):
     def _one_way(self) -> "PostgresSpec":
         if (self.dsn.text != "") == bool(self.host):
             raise ValueError("needs a dsn or a host, and not both")
-        if self.ledger == self.place("public")[1]:
-            raise ValueError("the ledger must be another table than that of the rows")
         return self
 
     @property
@@ -157,6 +163,7 @@ class PostgresDestination:
             async with self._transaction("try") as step:
                 note(await step.greeting())
                 step_name = "ledger"
+                there = await step.exists(self._names.rows_at)
                 await step.make(columns_of(Envelopes((), 0), self._spec.record), table=self._spec.create)
                 key = f".probe-{uuid.uuid4().hex}"
                 if not await step.claim(key, 0, Sum(0, "")) or await step.claim(key, 0, Sum(0, "")):
@@ -166,7 +173,7 @@ class PostgresDestination:
                 shape = await step.shape()
                 shown = ", ".join(f"{name} {column.type}" for name, column in shape.items())
                 await step.require_right()
-                note(f"{self._names.schema}.{self._names.table} takes rows of {shorten(shown, 1_000)}")
+                note(told_of(f"{self._names.schema}.{self._names.table}", shorten(shown, 1_000), there=there))
                 step_name = "roll back"
                 await step.roll_back()
                 note("nothing of this is left")
@@ -209,7 +216,7 @@ class PostgresDestination:
         except OSError as error:
             said = f"read the certificates in {self._ca}: {error.strerror}"
             raise DestinationUnavailable(said, needs_person=True) from error
-        return await connected(self._server, tls, self._addresses)
+        return await in_utf8(await connected(self._server, tls, self._addresses))
 
 
 def refusals(spec: PostgresSpec, check_url: Callable[[str], None], *, ambient: bool) -> dict[str, str]:

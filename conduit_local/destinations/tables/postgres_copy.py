@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from conduit_local.core.content import Column
-from conduit_local.destinations.tables.rows import ENVELOPE_LINE, Texts, texts_of
+from conduit_local.core.errors import DestinationUnavailable
+from conduit_local.destinations.tables.rows import ENVELOPE_LINE, Texts, texts_of, uncounted
 
 _HEX = re.compile(r"\\x([0-9A-F]{2})")
 _Shown = Callable[[str], str]
@@ -14,11 +15,11 @@ def copier(columns: Sequence[Column], *, envelopes: bool) -> Callable[[bytes], b
     """
     What turns a piece of lines into COPY's text; to be called in a thread.
 
-    Raises: Rejected, for a line that is no row.
+    Raises: Rejected, for a line that is no row; DestinationUnavailable, for an envelope that is none of ours.
     """
     if envelopes:
         row = rb"\1\t\2\t\3\t\4\t\5\n" if len(columns) > 1 else rb"\5\n"
-        return lambda piece: ENVELOPE_LINE.sub(row, piece.replace(b"\\", rb"\\").replace(b"\t", rb"\t"))
+        return lambda piece: _envelopes(row, piece)
     split = texts_of(columns)
     shown = [_shown(column.kind) for column in columns]
 
@@ -26,6 +27,13 @@ def copier(columns: Sequence[Column], *, envelopes: bool) -> Callable[[bytes], b
         return "".join([_line(texts, shown) for texts in split(piece)]).encode()
 
     return lines
+
+
+def _envelopes(row: bytes, piece: bytes) -> bytes:
+    copied, found = ENVELOPE_LINE.subn(row, piece.replace(b"\\", rb"\\").replace(b"\t", rb"\t"))
+    if found != (lines := piece.count(b"\n")):
+        raise DestinationUnavailable(uncounted(found, lines), needs_person=True)
+    return copied
 
 
 def _line(texts: Texts, shown: Sequence[_Shown]) -> str:

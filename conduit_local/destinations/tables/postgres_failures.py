@@ -2,7 +2,8 @@
 What a PostgreSQL server answers, by who must act.
 
     nobody: waiting     no connection, starting up, shutting down, full, locked, a deadlock: whatever is not below
-    a person            wrong password, no such database, no right, no table, no column: 0A 28 3D 3F 42
+    a person            wrong password, no such database, no right, no table, no column: 0A 28 3D 3F 42; and what can
+                        only be a mistake of ours: rows that are no COPY text or no UTF-8
     nobody: content     a value that the table refuses: 22 23 44 54 and a trigger's own word, while rows are taken
 
 Source: PostgreSQL, appendix A, "PostgreSQL Error Codes".
@@ -23,8 +24,10 @@ _CONTENT = {"22", "23", "44", "54"}
 _BY_TRIGGER = "P0001"
 _CHECK = "23514"
 _TOO_MANY_COLUMNS = "54011"
-_NOT_OUR_FORM = "22P04"
-"""What we sent is no COPY text: our own mistake, which no event may die of."""
+_NOT_OUR_FORM = {"22P04", "22021", "08P01"}
+"""What we sent is no COPY text, no UTF-8 or not the protocol: our own mistake, which no event may die of."""
+_NUL = "0x00"
+"""The one character of UTF-8 that PostgreSQL keeps in no text; it says so as of bytes that are none."""
 _TELL_DETAIL = {"23503", "23505"}
 _COLUMN = re.compile(r", column ([^,:\n]+)")
 _MOST_CHARACTERS = 600
@@ -49,12 +52,18 @@ def failure(doing: str, error: Exception, step: Step) -> DestinationUnavailable 
     said = _said(error, state)
     if step == "rows" and _is_content(error, state):
         return Rejected(said)
-    person = state[:2] in _PERSON or _needs_partition(error, state) or (step == "make" and state[:2] in _CONTENT)
+    person = (
+        (state[:2] in _PERSON or _needs_partition(error, state))
+        or (step == "make" and state[:2] in _CONTENT)
+        or (step == "rows" and state in _NOT_OUR_FORM)
+    )
     return DestinationUnavailable(f"{doing}: {said}", needs_person=person)
 
 
 def _is_content(error: Any, state: str) -> bool:
-    if state in {_NOT_OUR_FORM, _TOO_MANY_COLUMNS} or _needs_partition(error, state):
+    if state in _NOT_OUR_FORM:
+        return state == "22021" and _NUL in str(error)
+    if state == _TOO_MANY_COLUMNS or _needs_partition(error, state):
         return False
     return state[:2] in _CONTENT or state == _BY_TRIGGER
 

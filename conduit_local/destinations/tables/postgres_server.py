@@ -126,7 +126,7 @@ async def connected(server: Server, tls: ssl.SSLContext | None, addresses: Addre
     Raises: OSError, AddressRefused, TlsRefused, what asyncpg raises;
     DestinationUnavailable where that is not installed.
     """
-    driver = _driver()
+    driver = await asyncio.to_thread(_driver)  # takes a quarter of a second, the first time
     async with asyncio.timeout(_CONNECT_WITHIN_S):
         if server.is_socket:
             return await _to(driver, server, server.host, None)
@@ -143,6 +143,19 @@ async def connected(server: Server, tls: ssl.SSLContext | None, addresses: Addre
             except OSError as error:
                 refused = error
         raise refused or OSError(f"{server.host} has no address")
+
+
+async def in_utf8(connection: Any) -> Any:
+    """The connection itself. Raises: DestinationUnavailable, cutting it, where the database has another encoding."""
+    encoding = await connection.fetchval("SELECT current_setting('server_encoding')")
+    if encoding == "UTF8":
+        return connection
+    connection.terminate()
+    raise DestinationUnavailable(
+        f"the database keeps its text as {encoding}, which has no place for every character of an event; name one that"
+        " is UTF8: CREATE DATABASE events ENCODING 'UTF8' TEMPLATE template0",
+        needs_person=True,
+    )
 
 
 def _driver() -> Any:

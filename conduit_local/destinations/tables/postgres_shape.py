@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from conduit_local.core.content import Column
 from conduit_local.core.errors import DestinationUnavailable
 from conduit_local.destinations.tables.postgres_statements import Names, quoted
-from conduit_local.destinations.tables.postgres_types import Json, takes, type_for
+from conduit_local.destinations.tables.postgres_types import Json, is_known, takes, type_for
+from conduit_local.destinations.tables.rows import no_place
 from conduit_local.destinations.tables.spec import MOST_NAME_BYTES
 
 
@@ -27,6 +28,7 @@ def shape_of(records: Sequence[Mapping[str, Any]]) -> dict[str, TableColumn]:
 
 def require_place(columns: Sequence[Column], shape: Mapping[str, TableColumn], names: Names, json: Json) -> None:
     """Raises: DestinationUnavailable, with the statement that would mend it, unless the table takes these columns."""
+    require_known(columns)
     table, alter = f"{names.schema}.{names.table}", f"ALTER TABLE {names.rows_at}"
     for name, kind in columns:
         if len(name.encode()) > MOST_NAME_BYTES:
@@ -46,6 +48,13 @@ def require_place(columns: Sequence[Column], shape: Mapping[str, TableColumn], n
             raise _drift(
                 f"column {name!r} of {table} takes no NULL, and the rows bring no such column: {alter} {change}"
             )
+
+
+def require_known(columns: Sequence[Column]) -> None:
+    """Raises: DestinationUnavailable for a column whose values would land as something else."""
+    for name, kind in columns:
+        if not is_known(kind):
+            raise _drift(no_place(name, kind, kind))
 
 
 def _drift(said: str) -> DestinationUnavailable:

@@ -10,7 +10,7 @@ from conduit_local.core.delivering import Found
 from conduit_local.core.errors import DestinationUnavailable
 from conduit_local.destinations.tables.postgres_copy import copier
 from conduit_local.destinations.tables.postgres_failures import Step
-from conduit_local.destinations.tables.postgres_shape import TableColumn, require_place, shape_of
+from conduit_local.destinations.tables.postgres_shape import TableColumn, require_known, require_place, shape_of
 from conduit_local.destinations.tables.postgres_statements import (
     COLUMNS,
     EXISTS,
@@ -98,6 +98,7 @@ class Transaction:
 
         Raises: DestinationUnavailable when the table is missing and may not be made.
         """
+        require_known(columns)
         await self._connection.execute(ONE_AT_A_TIME)
         if not await self.exists(self._names.ledger_at):
             await self._connection.execute(self._names.make_ledger())

@@ -13,7 +13,7 @@ DuckDB's types in PostgreSQL's words, and what else may stand in their place.
 | DECIMAL(p,s)                                | numeric(p,s)                  | wider numeric                       |
 | FLOAT                                       | real                          | double precision, numeric           |
 | DOUBLE                                      | double precision              | numeric                             |
-| VARCHAR, ENUM, what is not in this table    | text                          | character varying, citext, an enum  |
+| VARCHAR, ENUM, "NULL"                       | text                          | character varying, citext, an enum  |
 | UUID                                        | uuid                          | text, character varying             |
 | DATE                                        | date                          |                                     |
 | TIME, TIME_NS                               | time without time zone        |                                     |
@@ -23,9 +23,9 @@ DuckDB's types in PostgreSQL's words, and what else may stand in their place.
 | INTERVAL                                    | interval                      |                                     |
 | BLOB                                        | bytea                         |                                     |
 | BIT                                         | bit varying                   |                                     |
-| JSON, VARIANT, lists, STRUCT, MAP, UNION    | json or jsonb, as is set      | json, jsonb, text                   |
+| JSON, VARIANT, lists, STRUCT, MAP, …        | json or jsonb, as is set      | json, jsonb, text                   |
 
-PostgreSQL keeps microseconds: it rounds nanoseconds.
+PostgreSQL keeps microseconds: it rounds nanoseconds. What is not in this table, as GEOMETRY, is refused.
 """
 
 import re
@@ -66,6 +66,7 @@ _PLAIN = {
     "BIT": "bit varying",
 }
 _TEXTS = ("text", "character varying", "citext", "enum")
+_TEXTUAL = ("VARCHAR", "ENUM(", '"NULL"', "DECIMAL(")
 _ALSO: dict[str, tuple[str, ...]] = {
     **{name: _SMALLER[place + 1 :] for place, name in enumerate(_SMALLER)},
     "real": ("double precision", "numeric"),
@@ -87,6 +88,11 @@ def type_for(kind: str, json: Json) -> str:
     if found := _DECIMAL.fullmatch(kind):
         return f"numeric({found[1]},{found[2]})"
     return _PLAIN.get(kind, "text")
+
+
+def is_known(kind: str) -> bool:
+    """Whether values of DuckDB's type `kind` land as they are."""
+    return is_nested(kind) or kind in _PLAIN or kind.startswith(_TEXTUAL)
 
 
 def takes(has: str, wanted: str) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from conduit_local.core.content import Column, Content
 from conduit_local.core.delivering import Rejected
 from conduit_local.core.encoding import Record
+from conduit_local.core.plain import shorten
 
 _PAYLOAD = Column("payload", "JSON")
 _ENVELOPE = (
@@ -22,6 +23,7 @@ _ENVELOPE = (
 )
 _QUOTED = ("VARCHAR", "UUID", "DATE", "TIME", "INTERVAL", "BLOB", "BIT", "ENUM(")
 """What the names of types begin with whose values are texts in JSON."""
+_DOCUMENTS = ("STRUCT(", "MAP(", "UNION(", "TUPLE(")
 
 _ODD = re.compile(r'[\\"\x00-\x1f]')
 
@@ -38,7 +40,23 @@ def columns_of(content: Content, record: Record) -> tuple[Column, ...]:
 
 def is_nested(kind: str) -> bool:
     """Whether values of DuckDB's type `kind` are JSON documents in a line: lists, structs, JSON itself."""
-    return kind in {"JSON", "VARIANT"} or kind.endswith("]") or kind.startswith(("STRUCT(", "MAP(", "UNION("))
+    return kind in {"JSON", "VARIANT"} or kind.endswith("]") or kind.startswith(_DOCUMENTS)
+
+
+def no_place(name: str, kind: str, culprit: str) -> str:
+    """What is said of a column of the type `kind` that does not land as it is, because of the type `culprit`."""
+    shown = '"' + name.replace('"', '""') + '"'
+    return (
+        f"column {name!r} is {shorten(kind, 200)}, and {shorten(culprit, 200)} does not land here as it is; have the"
+        f" query make something else of it: CAST({shown} AS {'JSON' if is_nested(kind) else 'VARCHAR'})"
+    )
+
+
+def told_of(table: str, shown: str, *, there: bool) -> str:
+    """What people hear of a table that was looked at, and of its columns."""
+    if there:
+        return f"{table} is there; its columns are shown here, not compared with the rows to come: {shown}"
+    return f"{table} is not there yet; it is made with the first batch, of envelopes with {shown}"
 
 
 class Sum(NamedTuple):
@@ -58,9 +76,17 @@ def summed(content: Content) -> Sum:
 
 
 ENVELOPE_LINE = re.compile(
-    rb'\{"event_id":"([^"]*)","pipeline_id":"([^"]*)","event_type":"([^"]*)","received_at":"([^"]*)","payload":(.*)\}\n'
+    rb'\{"event_id":"([^"\\]*)","pipeline_id":"([^"\\]*)","event_type":"([^"\\]*)","received_at":"([^"\\]*)","payload":(.*)\}\n'
 )
 """An envelope, its fields as groups; only the payload can hold what JSON escapes (`core.envelope`)."""
+
+
+def uncounted(found: int, wanted: int) -> str:
+    """What is said where not every line of a batch is a row: a mistake of ours, which no event may die of."""
+    return (
+        f"{found} of {wanted} lines are rows as they are written here; nothing of the batch was kept, and repeating it"
+        " changes nothing: this is a mistake of the appliance's, please report it"
+    )
 
 
 def texts_of(columns: Sequence[Column]) -> Callable[[bytes], Iterator[Texts]]:

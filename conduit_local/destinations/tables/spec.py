@@ -1,9 +1,9 @@
 """What destinations that keep rows in a table are told."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from conduit_local.core.encoding import Record
 from conduit_local.core.spec import DestinationSpec, Duration
@@ -45,6 +45,12 @@ class TableSpec(DestinationSpec):
     """
     timeout: Annotated[Duration, Field(ge=0.1, le=3_600)] = 60.0
     """How long a batch's transaction may take."""
+
+    @model_validator(mode="after")
+    def _two_tables(self) -> Self:
+        if self.ledger.lower() == self.place("")[1].lower():
+            raise ValueError("the ledger must be another table than that of the rows")
+        return self
 
     def place(self, default_schema: str) -> tuple[str, str]:
         """Schema and table."""

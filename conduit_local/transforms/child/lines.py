@@ -13,6 +13,13 @@ from conduit_local.transforms.paths import quoted_name, quoted_text
 
 _WHOLE_S, _FRACTION = "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"
 _STRICT = r"""(?i)nan|inf|,\s*[\]}]"""
+_ID = (r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
+_PLAIN = {
+    "event_id": _ID,
+    "pipeline_id": _ID,
+    "event_type": (r"[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*", "letters, digits, _ or - between dots, like order.created"),
+}
+"""What readers of envelopes take as it stands, without quotes or escapes in it."""
 _STRING = r'"(?:[^"\\]|\\.)*"'
 
 
@@ -36,8 +43,13 @@ def line_of(columns: list[Column]) -> str:
 
 def _required(column: Column) -> str:
     """Ids, types and times of events: what reads envelopes relies on their being there."""
+    name = quoted_name(column.name)
     reason = quoted_text(f"{column.name} is NULL, which that of an event cannot be")
-    return f"CASE WHEN {quoted_name(column.name)} IS NULL THEN error({reason}) ELSE {_value(column)} END"
+    wrong = ""
+    if column.name in _PLAIN:
+        said = quoted_text(f"{column.name} is not what that of an event may be: {_PLAIN[column.name][1]}")
+        wrong = f" WHEN NOT regexp_full_match({name}, '{_PLAIN[column.name][0]}') THEN error({said})"
+    return f"CASE WHEN {name} IS NULL THEN error({reason}){wrong} ELSE {_value(column)} END"
 
 
 def _value(column: Column) -> str:
@@ -49,7 +61,7 @@ def _value(column: Column) -> str:
         case "JSON":
             text = _checked(column, f"translate({name}::VARCHAR, chr(10) || chr(13), '  ')")
         case kind if kind.startswith("DECIMAL(") and kind.endswith(")"):
-            text = f"{name}::VARCHAR"
+            text = f"regexp_replace({name}::VARCHAR, '^(-?)[.]', '\\10.')"  # DuckDB writes .05, which is no JSON
         case kind if any(word in kind for word in ("DOUBLE", "FLOAT", "JSON", "VARIANT")):
             text = _checked(column, f"to_json({name})::VARCHAR")
         case _:

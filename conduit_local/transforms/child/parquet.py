@@ -103,7 +103,10 @@ def _cut(source: Path, target: Path, names: Sequence[str]) -> int:
         while piece := lines.read(_PIECE_BYTES):
             if not piece.endswith(b"\n"):
                 piece += lines.readline()
-            rows = map(fields, _Rows.decode_lines(piece))
+            try:
+                rows = list(map(fields, _Rows.decode_lines(piece)))
+            except (ValueError, KeyError) as error:  # msgspec's are ValueErrors
+                raise Failed("rows", f"a row is no line of JSON with these columns: {error}") from None
             cut = [bytes(row) for row in rows] if len(names) == 1 else list(map(_SEPARATOR.join, rows))
             longest = max(longest, *map(len, cut))
             cells.writelines((b"\n".join(cut), b"\n"))

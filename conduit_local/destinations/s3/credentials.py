@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conduit_local.destinations.s3_spec import S3Spec
+from conduit_local.destinations.s3.spec import S3Spec
 
 DEFAULT_REGION = "us-east-1"
 

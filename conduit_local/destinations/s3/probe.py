@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from conduit_local.core.delivering import Finding
-from conduit_local.destinations.s3_bucket import Bucket
-from conduit_local.destinations.s3_failures import Failure, Present
+from conduit_local.destinations.s3.bucket import Bucket
+from conduit_local.destinations.s3.failures import Failure, Present
 
 _HEEDED = (
     "the server writes over no object when it is told not to; with `conditional_create: true` a request less is made "

@@ -2,7 +2,7 @@
 botocore's client of S3, which signs, speaks XML and knows Amazon's endpoints.
 
 botocore is imported when the first bucket is used, for it takes 250 ms; all clients share one session, whose models
-take 14 MB. Of the environment and of ~/.aws nothing is read here: whose keys sign is for `s3_credentials` to say, and
+take 14 MB. Of the environment and of ~/.aws nothing is read here: whose keys sign is for `credentials` to say, and
 whoever makes a pipeline through an API must not send it with what else lies about on the appliance's machine.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from conduit_local.destinations.s3_credentials import Identity
-from conduit_local.destinations.s3_spec import S3Spec
+from conduit_local.destinations.s3.credentials import Identity
+from conduit_local.destinations.s3.spec import S3Spec
 
 _MAKING = threading.Lock()
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from conduit_local.core.errors import DestinationUnavailable
-from conduit_local.destinations.s3_bucket import Bucket
-from conduit_local.destinations.s3_failures import Failure, Present
+from conduit_local.destinations.s3.bucket import Bucket
+from conduit_local.destinations.s3.failures import Failure, Present
 from conduit_local.engine.journal import LOGGER
 from conduit_local.formats.objects import Pieces
 

@@ -1,9 +1,9 @@
 """
 botocore's requests on their way: urllib3, over sockets of which the guard has seen the address.
 
-A name is resolved once, each of its addresses is shown to the guard, and one of these very addresses is connected to: a
-name that stands for something else a moment later leads nowhere (fault 17). A redirect is an answer like any other, no
-proxy is used, nothing is sent twice, and a server that sends a byte a minute is not waited for.
+A name is resolved once, each of its addresses is shown to the guard (`names`), and one of these very addresses is
+connected to: a name that stands for something else a moment later leads nowhere (fault 17). A redirect is an answer
+like any other, no proxy is used, nothing is sent twice, and a server that sends a byte a minute is not waited for.
 """
 
 import http.client
@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,8 +22,9 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from conduit_local.destinations.s3_failures import Failure, of_network
-from conduit_local.destinations.s3_spec import S3Spec
+from conduit_local.destinations.s3.failures import Failure, of_network
+from conduit_local.destinations.s3.names import Names
+from conduit_local.destinations.s3.spec import S3Spec
 
 _STEP_BYTES = 65_536
 _ANSWER_BYTES = 8 * 1024**2
@@ -62,9 +63,8 @@ class Line(socket.socket):
 class Lines:
     """The connections there are. For threads; `cut` ends them all, for good."""
 
-    def __init__(self, check_url: Callable[[str], None]) -> None:
-        """`check_url` is the guard's."""
-        self._check_url = check_url
+    def __init__(self, names: Names) -> None:
+        self._names = names
         self._lock = threading.Lock()
         self._open: WeakSet[Line] = WeakSet()
         self._is_cut = False
@@ -84,18 +84,15 @@ class Lines:
                 raise OSError("the destination is closed")
             self._open.add(line)
 
-    def connected(self, scheme: str, host: str, port: int, timeout_s: float) -> Line:
+    def connected(self, host: str, port: int, timeout_s: float) -> Line:
         """One to the first address of the host that answers. Raises: Failure, OSError."""
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for *_, address in found:
-            self._check(scheme, host, str(address[0]).partition("%")[0])
         failed = OSError(f"{host} has no address")
-        for family, kind, protocol, _, address in found:
-            line = Line(family, kind, protocol)
+        for address in self._names.addresses(host, port, timeout_s):
+            line = Line(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
             try:
                 self.keep(line)
                 line.settimeout(timeout_s)
-                line.connect(address)
+                line.connect((address, port))
                 line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as error:
                 line.close()
@@ -104,23 +101,17 @@ class Lines:
                 return line
         raise failed
 
-    def _check(self, scheme: str, host: str, address: str) -> None:
-        try:
-            self._check_url(f"{scheme}://{f'[{address}]' if ':' in address else address}/")
-        except ValueError as error:
-            raise Failure(f"{host}: {error}", needs_person=True) from error
-
 
 def _pools(lines: Lines, timeout_s: float) -> dict[str, Any]:
     """urllib3's pools by scheme, of connections that are made by `lines`."""
 
     class Plain(HTTPConnection):
         def _new_conn(self) -> Line:
-            return lines.connected("http", self._dns_host, self.port, timeout_s)
+            return lines.connected(self._dns_host, self.port, timeout_s)
 
     class Secure(HTTPSConnection):
         def _new_conn(self) -> Line:
-            return lines.connected("https", self._dns_host, self.port, timeout_s)
+            return lines.connected(self._dns_host, self.port, timeout_s)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -151,10 +142,10 @@ def _context(lines: Lines, ca_file: str | None) -> ssl.SSLContext:
 class Sending:
     """Sends botocore's requests, instead of botocore. For threads."""
 
-    def __init__(self, spec: S3Spec, check_url: Callable[[str], None]) -> None:
-        """`check_url` is the guard's. Raises: Failure, when there is nothing in `ca_file` to trust."""
+    def __init__(self, spec: S3Spec, names: Names) -> None:
+        """Raises: Failure, when there is nothing in `ca_file` to trust."""
         self._timeout_s = spec.timeout
-        self._lines = Lines(check_url)
+        self._lines = Lines(names)
         is_plain = spec.endpoint_url is not None and spec.endpoint_url.startswith("http:")
         self._answer = importlib.import_module("botocore.awsrequest").AWSResponse
         self._manager = urllib3.PoolManager(

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
 from conduit_local.core.plain import plain, shorten
-from conduit_local.destinations.s3_client import client_of
-from conduit_local.destinations.s3_credentials import Identity
-from conduit_local.destinations.s3_failures import Failure, Present, of_answer
-from conduit_local.destinations.s3_spec import S3Spec
+from conduit_local.destinations.s3.client import client_of
+from conduit_local.destinations.s3.credentials import Identity
+from conduit_local.destinations.s3.failures import Failure, Present, of_answer
+from conduit_local.destinations.s3.names import Names
+from conduit_local.destinations.s3.spec import S3Spec
 
 _PAGE_KEYS = 1_000
 _PIECE_BYTES = 1 << 20
@@ -46,10 +47,10 @@ class Bucket:
     Every method raises Failure. Source: "Amazon S3 API Reference"; each method names its action.
     """
 
-    def __init__(self, spec: S3Spec, check_url: Callable[[str], None], identity: Callable[[], Identity]) -> None:
-        """`check_url` is the guard's; `identity` is asked for each request, and may raise Failure."""
+    def __init__(self, spec: S3Spec, names: Names, identity: Callable[[], Identity]) -> None:
+        """`identity` is asked for each request, and may raise Failure."""
         self._spec = spec
-        self._check_url = check_url
+        self._names = names
         self._identity = identity
         self._lock = threading.Lock()
         self._sending: Any = None
@@ -137,6 +138,7 @@ class Bucket:
     def cut(self) -> None:
         """End what is under way, in whatever thread."""
         self._is_cut = True
+        self._names.cut()
         if self._sending is not None:
             self._sending.cut()
 
@@ -171,8 +173,8 @@ class Bucket:
 
     def _sender(self) -> Any:
         if self._sending is None:
-            sending = importlib.import_module("conduit_local.destinations.s3_sending")
-            self._sending = sending.Sending(self._spec, self._check_url)
+            sending = importlib.import_module("conduit_local.destinations.s3.sending")
+            self._sending = sending.Sending(self._spec, self._names)
             if self._is_cut:
                 self._sending.cut()
         return self._sending

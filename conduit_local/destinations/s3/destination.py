@@ -12,7 +12,7 @@ Large objects go up in parts. What a killed attempt leaves of them has the key o
 repeat of that batch, before it begins anew.
 
 No redirect is followed, and each address is shown to the guard when it is connected to. The protocol is botocore's
-(`s3_client`); its requests go over sockets of ours (`s3_sending`). obstore 0.12, which was tried first, follows the
+(`client`); its requests go over sockets of ours (`sending`). obstore 0.12, which was tried first, follows the
 redirect of a GET to wherever it leads, resolves names behind the guard's back, takes settings out of the environment
 for whatever it is not told, and can neither list nor abort what is left of an upload, nor tell a `Retry-After`.
 """
@@ -30,12 +30,13 @@ from conduit_local.core.content import Content
 from conduit_local.core.delivering import Finding, Found, ObjectContent
 from conduit_local.core.errors import DestinationUnavailable
 from conduit_local.destinations.means import Means
-from conduit_local.destinations.s3_bucket import Bucket
-from conduit_local.destinations.s3_credentials import Identity, NoCredentials, identity_of
-from conduit_local.destinations.s3_failures import Failure
-from conduit_local.destinations.s3_probe import probe
-from conduit_local.destinations.s3_spec import S3Spec
-from conduit_local.destinations.s3_uploads import Uploader, spooled
+from conduit_local.destinations.s3.bucket import Bucket
+from conduit_local.destinations.s3.credentials import Identity, NoCredentials, identity_of
+from conduit_local.destinations.s3.failures import Failure
+from conduit_local.destinations.s3.names import Names
+from conduit_local.destinations.s3.probe import probe
+from conduit_local.destinations.s3.spec import S3Spec
+from conduit_local.destinations.s3.uploads import Uploader, spooled
 from conduit_local.formats.objects import Pieces, encoded
 
 _IN_FLIGHT = 4
@@ -52,7 +53,8 @@ class S3Destination:
         self._form = spec.form
         self._partition = Partition(spec.partition)
         self._before = f"{spec.prefix}/" if spec.prefix else ""
-        self._bucket = Bucket(spec, means.check_url, self._identity)
+        self._names = Names(means.addresses)
+        self._bucket = Bucket(spec, self._names, self._identity)
         heeds = spec.conditional_create if spec.conditional_create is not None else spec.endpoint_url is None
         self._uploader = Uploader(self._bucket, spec.part_size, heeds_condition=heeds)
         self._is_closed = False
@@ -112,6 +114,7 @@ class S3Destination:
         if self._is_closed:
             raise DestinationUnavailable(f"{verb} {self._place(key)}: the destination is closed")
         if self._threads is None:
+            self._names.ask_in(asyncio.get_running_loop())
             self._threads = ThreadPoolExecutor(self.in_flight, thread_name_prefix="s3")
         future = self._threads.submit(work)
         self._under_way.add(future)
