@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 PIPELINES = ("PIPELINE", "the pipeline's name, id or UUID")
 
+_CELL_CHARS, _LAST_CELL_CHARS = 100, 1_000
+
 
 class Failure(click.ClickException):
     """A command that failed: one plain sentence, and the exit code."""
@@ -112,7 +114,14 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Iterable[str] = ()) -> None:
     """A table whose columns are as wide as what is in them; foreign text is made plain."""
-    texts = [[shorten(plain("-" if cell is None else str(cell)), 100) for cell in row] for row in rows]
+    last = len(columns) - 1  # has nothing beside it: what to do about an error stands at the end of its message
+    texts = [
+        [
+            shorten(plain("-" if cell is None else str(cell)), _CELL_CHARS if place < last else _LAST_CELL_CHARS)
+            for place, cell in enumerate(row)
+        ]
+        for row in rows
+    ]
     widths = [max([len(column), *(len(row[place]) for row in texts)]) for place, column in enumerate(columns)]
     flush = set(right)
     for row in [list(columns), *texts]:

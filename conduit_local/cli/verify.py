@@ -17,7 +17,7 @@ Json = dict[str, Any]
 _MOST_SHOWN = 100
 _REDELIVER = (
     "put it back from a copy; or deliver what is still kept once more: conduit-local runs start {pipeline} "
-    "--full-refresh (it lands below a folder of that run)"
+    "--full-refresh (it lands below a folder of that run; to a table it adds all rows once more: empty that first)"
 )
 _WHAT_TO_DO = {
     "missing": f"were delivered, and are not there: {_REDELIVER}",

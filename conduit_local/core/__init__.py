@@ -6,7 +6,7 @@ Nouns and rules: no IO, no clock, no event loop.
     envelope    an event as the log keeps it and as it lands
     names       slugs, titles, public ids
     schedule    cron lines
-    secrets     secrets inside configurations: redacted unless asked for
+    secrets     secrets inside configurations: redacted unless asked for; kept_secrets: what an edit makes of them
     spec        a pipeline's configuration
     kinds       the full model of it, out of the components that there are
     texts       a configuration as it is kept, secrets sealed

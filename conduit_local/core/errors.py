@@ -357,16 +357,24 @@ class DestinationUnavailable(Undelivered):
     """
     A destination cannot take the batch now.
 
-    `wait_s` is how long it asked to be left alone, at least: a `Retry-After`.
+    `wait_s` is how long it asked to be left alone, at least: a `Retry-After`. `unsent` is true where it was not even
+    reached: no such name, nobody listening.
     """
 
     code = "destination_unavailable"
 
     def __init__(
-        self, message: str, *, needs_person: bool = False, retry_after_s: int = 1, wait_s: float | None = None
+        self,
+        message: str,
+        *,
+        needs_person: bool = False,
+        retry_after_s: int = 1,
+        wait_s: float | None = None,
+        unsent: bool = False,
     ) -> None:
         super().__init__(message, needs_person=needs_person, retry_after_s=retry_after_s)
         self.wait_s = wait_s
+        self.unsent = unsent
 
 
 def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Union, cast
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, create_model
 
+from conduit_local.core.kept_secrets import sent_elsewhere, with_kept_secrets
 from conduit_local.core.names import check_name, check_public_id
 from conduit_local.core.problems import Problem, problems_of, refusal
-from conduit_local.core.secrets import REVEAL, as_dumped, sent_elsewhere, with_kept_secrets
+from conduit_local.core.secrets import REVEAL, as_dumped
 from conduit_local.core.spec import Component, DestinationSpec, PipelineSpec
 
 _ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

@@ -46,11 +46,15 @@ class Sender(Protocol):
 
 
 class SendFailed(Exception):
-    """Nobody answered; `message` says why, without what the URL may hide in its query."""
+    """
+    Nobody answered; `message` says why, without what the URL may hide in its query. `unsent` is true where there was
+    nobody to send it to.
+    """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, unsent: bool = False) -> None:
         super().__init__(message)
         self.message = message
+        self.unsent = unsent
 
 
 class Clock(Protocol):

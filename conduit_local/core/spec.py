@@ -15,7 +15,7 @@ from conduit_local.core.names import check_title
 from conduit_local.core.plain import is_visible
 from conduit_local.core.retry import Backoff
 from conduit_local.core.schedule import check_schedule, check_zone
-from conduit_local.core.secrets import SecretMap
+from conduit_local.core.secrets import SecretMap, same_but_for_secrets
 from conduit_local.core.times import parse_duration
 
 
@@ -144,6 +144,8 @@ class DestinationSpec(Component):
 
     remote: ClassVar[bool] = True
     """Whether it waits for a network."""
+    how_alone: ClassVar[frozenset[str]] = frozenset({"title", "paused", "batch", "retry", "concurrency", "timeout"})
+    """Settings that say how it is delivered to; neither where nor in which form."""
 
     name: str = ""
     """Names the route within its pipeline; the type when left out, with a number where types repeat."""
@@ -157,6 +159,10 @@ class DestinationSpec(Component):
     """How it is tried again, where that is not how the pipeline says."""
     concurrency: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] | None = None
     """Batches on their way at once; left out, as many as suit the kind."""
+
+    def is_same_place(self, other: "DestinationSpec") -> bool:
+        """Whether both land at the same place in the same form; secrets, and how they deliver, may differ."""
+        return same_but_for_secrets(self, other, self.how_alone)
 
     def settings(self) -> dict[str, Any]:
         """What it is set to beyond its name and kind, secrets redacted; what it takes from its pipeline is left out."""

@@ -93,7 +93,7 @@ async def posted(
     except FetchRefused as error:
         raise DestinationUnavailable(error.message, needs_person=True) from error
     except SendFailed as error:
-        raise DestinationUnavailable(error.message) from error
+        raise DestinationUnavailable(error.message, unsent=error.unsent) from error
 
 
 def told(url: str, answered: Answered, why: str) -> str:

@@ -190,7 +190,7 @@ def _worded(method: str, url: str, timeout_s: float) -> Iterator[None]:
         said = f"{method} {shown_url(url)}: {_reason(error)}"
         if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.EACCES:
             raise FetchRefused(said) from error
-        raise SendFailed(said) from error
+        raise SendFailed(said, unsent=isinstance(error, aiohttp.ClientConnectorError)) from error
 
 
 def shown_url(url: str) -> str:

@@ -1,7 +1,8 @@
 """Attempts to land a batch, and what becomes of them: it landed, in part or whole; it failed, and is tried again."""
 
+import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from conduit_local.core.batch import Batch, Written, object_key
@@ -109,9 +110,8 @@ class Attempts:
             ),
         )
         hand.failed = False
-        route.retry_at_us = None
         if not self._hands.failing:
-            route.health, route.message, route.attempt = Health.OK, None, 0
+            route.health, route.message, route.attempt, route.retry_at_us = Health.OK, None, 0, None
 
     async def _rejected(self, hand: Hand, refusal: Rejected) -> None:
         """
@@ -121,7 +121,9 @@ class Attempts:
         Raises: DestinationUnavailable, StoreUnavailable.
         """
         batch, at_us = hand.batch, self._world.clock.now_us()
-        if await self._landing.is_there(batch):
+        if self._route.given_up:
+            return
+        if hand.may_be_there and await self._landing.is_there(batch):
             raise DestinationUnavailable(f"repeat a batch that has landed: {refusal.message}", needs_person=True)
         if batch.count == 1:
             dead = await self._landing.letter_of(batch, refusal.message)
@@ -148,6 +150,10 @@ class Attempts:
     async def _failed(self, hand: Hand, error: Undelivered) -> None:
         """Note it, and when to try again."""
         route, clock, batch = self._route, self._world.clock, hand.batch
+        if route.given_up:
+            return
+        if isinstance(error, DestinationUnavailable) and not (error.needs_person or error.unsent):
+            hand.may_be_there = True
         delay_s = self._landing.retry_spec.backoff().delay_s(batch.attempt, self._world.chance.random())
         if isinstance(error, DestinationUnavailable) and error.wait_s is not None:
             delay_s = max(delay_s, error.wait_s)
@@ -167,7 +173,7 @@ class Attempts:
             batch, error.message, RunLine(at_us=at_us, level="ERROR", message=text), tells if first else None
         )
 
-    def memory(self) -> AbstractAsyncContextManager[object]:
+    def memory(self) -> asyncio.Semaphore:
         """A place for one batch's events."""
         return self._world.remote_hands if self._route.spec.remote else self._world.hands
 

@@ -258,7 +258,7 @@ async def _load(topology: Topology, catalog: Catalog, texts: Texts) -> None:
         live = lives[record.pipeline]
         live.routes[record.name] = live_route(record, texts.destination(record.destination, live.pipeline.uuid))
     for batch in await catalog.open_batches():
-        lives[batch.pipeline].routes[batch.route].hands.add(Hand(batch=batch))
+        lives[batch.pipeline].routes[batch.route].hands.add(Hand(batch=batch, may_be_there=True))
     for group in await catalog.dead_groups(DeadFilter(route="")):
         if group.pipeline in lives:
             lives[group.pipeline].dead_inputs += group.count

@@ -9,15 +9,13 @@ from typing import NamedTuple
 from conduit_local.core.catalog import Catalog
 from conduit_local.core.errors import PipelineNotFound
 from conduit_local.core.landed import Landed
-from conduit_local.core.secrets import SEALED, same_but_for_secrets
-from conduit_local.core.spec import DestinationSpec, OwnBatchSpec
+from conduit_local.core.secrets import SEALED
+from conduit_local.core.spec import DestinationSpec
 from conduit_local.core.texts import Texts
 from conduit_local.engine.topology import LivePipeline
 
 _PAGE = 500
 _SEALED_TEXT = re.compile(rf'"{re.escape(SEALED)}[^"\\]*"')
-_HOW_ALONE = {"title": None, "paused": False, "batch": OwnBatchSpec(), "retry": None, "concurrency": None}
-"""What every destination may be told of how to deliver; where to is not among it."""
 
 
 class Wrong(StrEnum):
@@ -154,7 +152,7 @@ class Ledger:
         found = [Place(spec=now, entries={})] if now is not None else []
         for text, entries in self._groups.values():
             spec = texts.destination(text, self._live.pipeline.uuid)
-            place = next((one for one in found if _same_place(one.spec, spec)), None)
+            place = next((one for one in found if one.spec.is_same_place(spec)), None)
             if place is None:
                 found.append(Place(spec=spec, entries=entries))
             else:
@@ -186,8 +184,3 @@ def _entry(one: Landed) -> Entry:
         one.last_event,
         one.run,
     )
-
-
-def _same_place(one: DestinationSpec, other: DestinationSpec) -> bool:
-    """Whether both land at the same place, in the same form; how they deliver may differ."""
-    return same_but_for_secrets(one.model_copy(update=_HOW_ALONE), other.model_copy(update=_HOW_ALONE))

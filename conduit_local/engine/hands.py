@@ -24,6 +24,8 @@ class Hand:
     """Whether an attempt is under way."""
     failed: bool = False
     """Whether its last attempt failed."""
+    may_be_there: bool = False
+    """Whether an attempt before may have landed it, and only the answer was lost."""
     end: BatchEnd | None = None
     """How it landed; kept once all before it have landed, too."""
 
@@ -89,4 +91,4 @@ class Hands:
         place = self._hands.index(hand)
         self._hands.remove(hand)
         for half in reversed(halves):
-            self._hands.insert(place, Hand(batch=half))
+            self._hands.insert(place, Hand(batch=half, oldest_us=hand.oldest_us))

@@ -10,7 +10,6 @@ from conduit_local.core.envelope import event_id_of, type_of
 from conduit_local.core.errors import DestinationUnavailable, TransformUnavailable
 from conduit_local.core.ids import event_id
 from conduit_local.core.run import Run, RunLine
-from conduit_local.core.secrets import same_but_for_secrets
 from conduit_local.core.spec import BatchSpec, DestinationSpec, OwnBatchSpec, RetrySpec
 from conduit_local.engine.hands import Hand
 from conduit_local.engine.making import Made, make
@@ -135,7 +134,7 @@ class Landing:
             made = await make(
                 self._world.transforms, recipe, batch, read, goes_on=lambda: self._live.pipeline.spec is begun_with
             )
-            if made.overstepped and await self.is_there(batch):
+            if made.overstepped and hand.may_be_there and await self._may_be_there(batch):
                 made.content.close()
                 raise TransformUnavailable(
                     f"repeat a batch that has landed: {made.dead[0].error}; raise the limit and restart",
@@ -145,7 +144,7 @@ class Landing:
         except TransformUnavailable as error:
             run = next((run for run in self._live.runs if run.number == batch.run), None)
             now = self.recipe_text(run) if error.needs_person else batch.recipe
-            if now == batch.recipe or await self.is_there(batch):
+            if self._texts.recipe(now, self._live.pipeline.uuid) == recipe or await self.is_there(batch):
                 raise
             raise await self._anew(
                 replace(batch, recipe=now), "the transforms were changed: its rows are made anew"
@@ -165,13 +164,37 @@ class Landing:
             content.close()
         return content is not None
 
+    async def _may_be_there(self, batch: Batch) -> bool:
+        """The same, where a destination that cannot be looked at may have it."""
+        if await self.is_there(batch):
+            return True
+        spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
+        destination = self._world.destinations.make(spec, self._origin)
+        try:
+            listed = destination.objects(batch.key.rpartition("/")[0])
+            if listed is None:
+                return True
+            async for page in listed:
+                if any(found.key == batch.key for found in page):
+                    return True
+            return False
+        finally:
+            await destination.close()
+
+    async def _lies_at(self, key: str) -> bool:
+        """Whether an object of that key is where the destination is now, as far as that can be told."""
+        content = await self._destination.read(key)
+        if content is not None:
+            content.close()
+        return content is not None
+
     async def write(self, hand: Hand, content: Content) -> Written:
         """
         To where the batch was meant to go when its intent was written; usually where the route goes now.
 
-        With the secrets of now: those of then may be the reason why it did not go. Where it needs a person, and a
-        person has given the destination another place meanwhile, the batch goes there. Where there are no rows there
-        is no object.
+        With the secrets of now: those of then may be the reason why it did not go. Where it needs a person, or there
+        is nobody, and a person has given the destination another place meanwhile, the batch goes there. Where there
+        are no rows there is no object.
 
         Raises: DestinationUnavailable, Rejected, MadeAnew, StoreUnavailable.
         """
@@ -179,23 +202,28 @@ class Landing:
         if not content.rows:
             return Written("", 0)
         spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
-        if same_but_for_secrets(spec, self._made_from):
+        if spec.is_same_place(self._made_from):
             return await self._destination.write(batch.key, content)
         destination = self._world.destinations.make(spec, self._origin)
         try:
             return await destination.write(batch.key, content)
         except DestinationUnavailable as error:
-            if not error.needs_person or self.is_outdated:
+            if not (error.needs_person or error.unsent) or self.is_outdated:
                 raise
-            raise await self._moved(hand) from error
+            raise await self._moved(hand, error) from error
         finally:
             await destination.close()
 
-    async def _moved(self, hand: Hand) -> MadeAnew:
-        """The batch is meant for the place of now."""
+    async def _moved(self, hand: Hand, error: DestinationUnavailable) -> MadeAnew:
+        """The batch is meant for the place of now. Raises: DestinationUnavailable, StoreUnavailable."""
         batch = hand.batch
         (first,) = await self._reading.again(batch, batch.first_seq, batch.first_seq)
         key = self.key_of(self._destination.partition(first.received_at_us), batch.first_seq, batch.last_seq)
+        if hand.may_be_there and key != batch.key and await self._lies_at(batch.key):
+            raise DestinationUnavailable(
+                f"{error.message}; an object is at {batch.key}: move it away, so that the batch can become {key}",
+                needs_person=True,
+            ) from error
         moved = replace(batch, destination=self.destination_text(), key=key)
         return await self._anew(moved, "the destination was changed: it goes where that is now")
 

@@ -59,10 +59,11 @@ class Route:
                     wait_s = await self._step(tasks)
                     self._store_is_well()
                 except Exception as error:  # noqa: BLE001 - whatever it is, it stays on this route and is shown
-                    if self._route.given_up:
-                        break
-                    self._store_failures += 1
-                    wait_s = self._note_trouble(error, self._store_failures)
+                    if self._route.given_up:  # for good, or until that could not be kept
+                        wait_s = _UNTIL_THE_BELL
+                    else:
+                        self._store_failures += 1
+                        wait_s = self._note_trouble(error, self._store_failures)
                 if wait_s != _NOW:
                     await self._world.bell.wait(number, heard, wait_s)
         await self._let_go()
@@ -89,9 +90,7 @@ class Route:
         if not hands.busy:
             await self._landing.follow()
         wait_s = await self._go_on(tasks)
-        if wait_s != _NOW and (ends := hands.ends()):
-            await self._world.catalog.close_batches(ends)
-            self._closed(ends)
+        if wait_s != _NOW and await self._close():
             return _NOW
         if wait_s is None and not hands:
             await self._end_if_retired()
@@ -103,6 +102,8 @@ class Route:
         if hands.busy >= most or (hands.busy and self._landing.is_outdated):
             return _UNTIL_THE_BELL
         hand = hands.next()
+        if hand is not None and await self._close():  # in their order, for a receiver that takes them so
+            return _NOW
         if hand is not None:
             wait_s = self._until_attempt(hand.batch)
             return await self._try(hand, tasks) if wait_s == _NOW else wait_s
@@ -110,6 +111,14 @@ class Route:
             return _UNTIL_THE_BELL
         await self._reading.know_position()
         return await self._take_up(tasks)
+
+    async def _close(self) -> bool:
+        """Move the cursor over what has landed; returns whether there was any."""
+        ends = self._hands.ends()
+        if ends:
+            await self._world.catalog.close_batches(ends)
+            self._closed(ends)
+        return bool(ends)
 
     async def _take_up(self, tasks: asyncio.TaskGroup) -> float | None:
         """Cut the next batch if one is due and write its intent; else how long until one may be."""
@@ -133,8 +142,13 @@ class Route:
             and (wait_s := await reading.until_due(spec, partition)) > 0
         ):
             return wait_s
+        memory = self._attempts.memory()
+        if memory.locked() and await self._close():  # whoever holds it may take long
+            return _NOW
         async with AsyncExitStack() as held:
-            await held.enter_async_context(self._attempts.memory())
+            await held.enter_async_context(memory)
+            if route.spec.paused or not (hurry or self._streams()):
+                return _NOW  # it was told to rest meanwhile
             ends_at = wanted if hurry else through if route.through_seq is not None else None
             cut = await reading.cut(spec, partition, ends_at)
             if cut is None or route.given_up:  # it may have been given up meanwhile: an intent would outlive it
@@ -210,6 +224,7 @@ class Route:
             async with held or AsyncExitStack():
                 await self._attempts.make(hand, in_memory=held is not None)
         except Exception as error:  # noqa: BLE001 - as in `run`
+            hand.failed = True
             wait_s = self._note_trouble(error, hand.batch.attempt)
             self._route.retry_at_us = self._world.clock.steady_us() + int(wait_s * 1_000_000)
         finally:

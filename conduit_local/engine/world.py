@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from random import Random
 
@@ -26,9 +25,9 @@ class World:
     destinations: Destinations
     transforms: Transforms
     texts: Texts
-    hands: AbstractAsyncContextManager[object]
+    hands: asyncio.Semaphore
     """Bounds how many batches are in memory at once, over all routes; those that wait for a transform are in none."""
-    remote_hands: AbstractAsyncContextManager[object]
+    remote_hands: asyncio.Semaphore
     """The same for destinations behind a network: one that hangs must not hold up what lands on this machine."""
     stopping: asyncio.Event
     """Set when the appliance stops: routes end the batches in hand, and no more."""

@@ -69,8 +69,7 @@ class AppendGroup:
         self._origins: set[tuple[int, str]] = set()
         self._new_ends: dict[int, Mark] = {}
         self._now_us = self._steady_us = 0
-        self._tells = False
-        self._new_keys = 0
+        self._tells, self._new_keys = False, 0
         self.count = 0
         self.sealed = False
 

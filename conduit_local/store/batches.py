@@ -170,11 +170,14 @@ class BatchTable:
         return sorted(route for (route,) in rows)
 
     async def prune_batches(self, pipeline: PipelineNumber, keep: int) -> int:
-        """`Catalog.prune_batches`: 500 of each route in one commit."""
+        """`Catalog.prune_batches`: 500 of each route in one commit; a run's own routes go with the run."""
 
         def prune(db: sqlite3.Connection) -> int:
             routes = db.execute(_ROUTES_WITH_BATCHES, (pipeline,)).fetchall()
-            return sum(db.execute(_PRUNE_BATCHES, (pipeline, route, keep)).rowcount for (route,) in routes)
+            return sum(
+                db.execute(_PRUNE_BATCHES, (pipeline, route, 0 if "@" in route else keep)).rowcount
+                for (route,) in routes
+            )
 
         return await self._writer.call(prune)
 

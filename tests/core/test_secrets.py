@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from conduit_local.core.errors import InvalidRequest
+from conduit_local.core.kept_secrets import with_kept_secrets
 from conduit_local.core.kinds import document_of, edited_spec, patched_spec
 from conduit_local.core.secrets import (
     MAX_LENGTH,
@@ -28,7 +29,6 @@ from conduit_local.core.secrets import (
     redacted,
     same_but_for_secrets,
     sealing,
-    with_kept_secrets,
 )
 from conduit_local.core.spec import DestinationSpec, PipelineSpec
 from tests.making import MODEL, spec

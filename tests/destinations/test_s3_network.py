@@ -168,7 +168,8 @@ async def test_a_look_up_that_hangs_is_given_up_and_holds_no_thread(tmp_path: Pa
         for _ in range(made.in_flight + 1):
             async with asyncio.timeout(3):
                 said = await refused(made, needs_person=False)
-    assert said == f"write s3://lake/{KEY}: storage.example.org could not be looked up within 0.1s"
+    why = "storage.example.org could not be looked up within 0.1s"
+    assert said == f"write s3://lake/{KEY}: storage.example.org:443 cannot be reached: {why}"
     assert_no_thread_is_held()
 
 

@@ -194,6 +194,46 @@ async def test_one_that_cannot_land_holds_back_what_comes_behind_it(tmp_path: Pa
     assert payloads_below(tmp_path / "out") == [{"n": n} for n in range(200)]
 
 
+async def test_a_success_beside_it_shortens_no_wait_that_was_asked_for(tmp_path: Path) -> None:
+    clock, steered = SteeredClock(), Steered()
+    clock.freeze(True)
+    async with engine_at(tmp_path, clock, destinations=steered.maker()) as engine:
+        await started(engine, 40, retry={"initial": "10ms", "max": "10ms"})
+        await waits_for(steered, 1, 11, 21, 31)
+        steered.waiting.pop(11).set_exception(DestinationUnavailable("slow down", wait_s=60))
+        route = route_of(engine)
+        await until(lambda: route.failed == 1)
+        steered.let(1, 21, 31)
+        await until(lambda: route.cursor == 10)
+        assert (route.health, route.retry_at_us - clock.steady_us()) == (Health.RETRYING, 60_000_000)
+        clock.advance(59)
+        await until(lambda: ledgers(engine, "orders") == {"files": (40, 10, 30)})
+        assert steered.tried == [1, 11, 21, 31]
+        clock.advance(1)
+        await waits_for(steered, 11)
+        steered.let_all()
+        await until_delivered(engine, "orders")
+
+
+async def test_what_we_do_wrong_with_one_is_not_forgotten_by_a_success_of_another(tmp_path: Path) -> None:
+    clock, steered = SteeredClock(), Steered()
+    clock.freeze(True)
+    async with engine_at(tmp_path, clock, destinations=steered.maker()) as engine:
+        await started(engine, 40)
+        await waits_for(steered, 1, 11, 21, 31)
+        steered.waiting.pop(11).set_exception(ZeroDivisionError("a bug"))
+        route = route_of(engine)
+        await until(lambda: route.health is Health.BLOCKED)
+        steered.let(1, 21, 31)
+        await until(lambda: route.cursor == 10)
+        assert (route.health, route.message, steered.tried) == (Health.BLOCKED, "a bug", [1, 11, 21, 31])
+        clock.advance(5)
+        await waits_for(steered, 11)
+        steered.let_all()
+        await until_delivered(engine, "orders")
+        assert route.health is Health.OK
+
+
 async def test_another_destination_takes_over_once_those_on_their_way_have_ended(tmp_path: Path) -> None:
     steered = Steered()
     async with engine_at(tmp_path, destinations=steered.maker()) as engine:

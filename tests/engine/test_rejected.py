@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conduit_local.core.batch import Written
+from conduit_local.core.batch import Written, seqs_of
 from conduit_local.core.content import Content
 from conduit_local.core.dead import DeadFilter, DeadLetter, Stage
 from conduit_local.core.delivering import Rejected
@@ -87,6 +87,28 @@ async def test_the_culprits_alone_die_and_the_rest_lands_in_order(
         assert sum(run.rows for run, _ in runs) == 250 - len(poison)
         assert {(one.stage, one.route) for one in await died(engine)} == {(Stage.LOAD, "files")}
     assert payloads_below(tmp_path / "out") == [{"n": n} for n in range(250) if n not in poison]
+
+
+async def test_the_cursor_is_behind_one_half_before_the_next_is_sent(tmp_path: Path) -> None:
+    """A receiver that takes batches in their order must not get one again behind a later one."""
+    seen: list[tuple[int, int]] = []
+
+    class Ordered(Choosy):
+        poison = (3,)
+
+        async def write(self, key: str, content: Content) -> Written:
+            first, _ = seqs_of(key) or (0, 0)
+            seen.append((first, engine.topology.find("orders").routes["files"].cursor))
+            return await super().write(key, content)
+
+    async with engine_at(
+        tmp_path, destinations=lambda maker: WrappedMaker(maker, lambda _, made: Ordered(made))
+    ) as engine:
+        await engine.manage.create(spec(batch=HUNDRED))
+        await engine.ingest.accept("orders", numbered(0, 100))
+        await until_delivered(engine, "orders")
+    assert len(seen) > 5
+    assert all(first == cursor + 1 for first, cursor in seen), seen
 
 
 async def test_a_transform_makes_the_rows_of_each_half_anew(tmp_path: Path) -> None:

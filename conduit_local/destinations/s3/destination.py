@@ -135,7 +135,10 @@ class S3Destination:
 
     def _unavailable(self, verb: str, key: str, failure: Failure) -> DestinationUnavailable:
         return DestinationUnavailable(
-            f"{verb} {self._place(key)}: {failure.reason}", needs_person=failure.needs_person, wait_s=failure.wait_s
+            f"{verb} {self._place(key)}: {failure.reason}",
+            needs_person=failure.needs_person,
+            wait_s=failure.wait_s,
+            unsent=failure.unsent,
         )
 
     def _identity(self) -> Identity:

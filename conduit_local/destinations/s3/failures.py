@@ -49,9 +49,12 @@ class Failure(Exception):
         wait_s: float | None = None,
         status: int | None = None,
         code: str = "",
+        unsent: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.unsent = unsent
+        """Whether there was nobody to send it to."""
         self.needs_person = needs_person
         self.wait_s = wait_s
         self.status = status

@@ -22,6 +22,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from conduit_local.core.plain import plain, shorten
 from conduit_local.destinations.s3.failures import Failure, of_network
 from conduit_local.destinations.s3.names import Names
 from conduit_local.destinations.s3.spec import S3Spec
@@ -87,7 +88,11 @@ class Lines:
     def connected(self, host: str, port: int, timeout_s: float) -> Line:
         """One to the first address of the host that answers. Raises: Failure, OSError."""
         failed = OSError(f"{host} has no address")
-        for address in self._names.addresses(host, port, timeout_s):
+        try:
+            addresses = self._names.addresses(host, port, timeout_s)
+        except OSError as error:
+            raise _unsent(host, port, error) from error
+        for address in addresses:
             line = Line(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
             try:
                 self.keep(line)
@@ -99,7 +104,12 @@ class Lines:
                 failed = error
             else:
                 return line
-        raise failed
+        raise _unsent(host, port, failed) from failed
+
+
+def _unsent(host: str, port: int, error: OSError) -> Failure:
+    said = shorten(plain(error.strerror or str(error) or type(error).__name__), 200)
+    return Failure(f"{host}:{port} cannot be reached: {said}", unsent=True)
 
 
 def _pools(lines: Lines, timeout_s: float) -> dict[str, Any]:

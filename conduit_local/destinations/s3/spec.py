@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -87,6 +87,17 @@ def _file(path: str | None) -> str | None:
 
 class S3Spec(ObjectsSpec):
     """Lands batches as objects in a bucket of Amazon S3, or of any server that speaks its protocol."""
+
+    how_alone: ClassVar[frozenset[str]] = ObjectsSpec.how_alone | {
+        "access_key_id",
+        "profile",
+        "anonymous",
+        "region",
+        "path_style",
+        "ca_file",
+        "part_size",
+        "conditional_create",
+    }
 
     type: Literal["s3"] = "s3"
     bucket: Annotated[str, AfterValidator(_bucket)]

@@ -13,7 +13,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -40,6 +40,8 @@ def _database(path: str) -> str:
 
 class DuckdbSpec(TableSpec):
     """Lands batches in a table of a DuckDB file."""
+
+    remote: ClassVar[bool] = False
 
     type: Literal["duckdb"] = "duckdb"
     path: Annotated[str, AfterValidator(_database)] = "warehouse.duckdb"
@@ -134,8 +136,7 @@ class DuckdbDestination:
         except OSError as error:
             raise DestinationUnavailable(f"{doing} {self._place}: {error.strerror}", needs_person=True) from error
         except DestinationUnavailable as error:
-            message = f"{doing} {self._place}: {error.message}"
-            raise DestinationUnavailable(message, needs_person=error.needs_person) from error
+            raise DestinationUnavailable(f"{doing} {self._place}: {error.message}") from error
         kind, message = answer.get("failed", ("", ""))
         if kind == "rows":
             raise Rejected(message)

@@ -23,6 +23,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
 }
 _OURS = re.compile(r"(?: when casting from source column .*)? LINE 1: .*$")
+_ADVICE = " Possible solutions"
 _LOCKED = "lock on file"
 _LOOK_S = 0.02
 _CONTENT = (duckdb.ConversionException, duckdb.ConstraintException, duckdb.OutOfRangeException)
@@ -142,9 +143,9 @@ def _worded(place: Place) -> Iterator[None]:
         yield
     except duckdb.ConstraintException as error:  # some are looked at when it is committed
         raise Failed("rows", _said(error)) from None
-    except (duckdb.OutOfMemoryException, MemoryError):
-        said = f"takes more than `memory` of the destination: {place.memory} bytes; raise it, or lower `batch`"
-        raise TooMuch("person", said) from None
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        said = f"needs more than the destination's `memory` of {place.memory // 1024**2}MiB: raise it, or lower `batch`"
+        raise TooMuch("person", f"{said}: {_said(error).partition(_ADVICE)[0]}") from None
     except duckdb.Error as error:
         said = _said(error)
         wrong = not isinstance(error, _PASSING) or any(words in said for words in _NO_DATABASE)

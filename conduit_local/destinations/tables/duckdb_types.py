@@ -2,7 +2,7 @@
 Which of DuckDB's types come back exactly from the JSON of a row, in a table of DuckDB's own.
 
 Left out are, in lists, structs, maps and unions, BLOB (JSON shows its bytes as escapes, which nothing reads), BIT and
-BIGNUM (not read from JSON); VARIANT (JSON has fewer types) and GEOMETRY everywhere; and keys of a map that are documents.
+BIGNUM (not read from JSON); VARIANT (JSON has fewer types) and GEOMETRY everywhere; keys of a map that are documents.
 """
 
 import re
@@ -18,7 +18,7 @@ _EXACT = {
 _EXACT_AT_TOP = {"BLOB", "BIT", "BIGNUM"}
 _WITH_MORE = ("VARCHAR", "DECIMAL(", "ENUM(")
 _PIECE = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*'|[(),]|[^"'(),]+)""")
-_FIELD = re.compile(r"""(?:"(?:[^"]|"")*"|\S+) (.*)""", re.DOTALL)
+_FIELD = re.compile(r"""^(?:"(?:[^"]|"")*"|\S+) (.*)$""", re.DOTALL)
 
 
 def inexact(kind: str, *, nested: bool = False, key: bool = False) -> str | None:
@@ -33,13 +33,13 @@ def inexact(kind: str, *, nested: bool = False, key: bool = False) -> str | None
         case "MAP":
             return inexact(inner[0], nested=True, key=True) or inexact(inner[1], nested=True)
         case "STRUCT" | "UNION":
-            types = [found[1] if (found := _FIELD.fullmatch(one)) else one for one in inner]
+            types = [_FIELD.sub(r"\1", one) for one in inner]
         case "TUPLE":
             types = inner
         case _:
             exact = kind in _EXACT or kind == "JSON" or kind.startswith(_WITH_MORE)
             return None if exact or (kind in _EXACT_AT_TOP and not nested) else kind
-    return next((found for one in types if (found := inexact(one, nested=True))), None)
+    return next(filter(None, (inexact(one, nested=True) for one in types)), None)
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -147,7 +147,11 @@ async def connected(server: Server, tls: ssl.SSLContext | None, addresses: Addre
 
 async def in_utf8(connection: Any) -> Any:
     """The connection itself. Raises: DestinationUnavailable, cutting it, where the database has another encoding."""
-    encoding = await connection.fetchval("SELECT current_setting('server_encoding')")
+    try:
+        encoding = await connection.fetchval("SELECT current_setting('server_encoding')")
+    except BaseException:
+        connection.terminate()
+        raise
     if encoding == "UTF8":
         return connection
     connection.terminate()

@@ -71,11 +71,14 @@ class NewDestination(_Asked):
     """A destination to deliver to."""
 
     destination_type: Type
-    """`files`, or the name of any other connector; one that is not here keeps its records until it is."""
+    """
+    `files`, `s3`, `http`, `conduit`, `postgres`, `duckdb`, or the name of any connector; one that is not here keeps its
+    records until it is.
+    """
     destination_name: Name | None = None
     """What people call it; its type when left out."""
     destination_config: dict[str, Any] = {}
-    """Its settings: those of `files`, or whatever the connector takes."""
+    """Its settings: those of its type, or whatever the connector takes."""
     destination_status: DestinationStatus = "active"
     """`blocked` keeps its records until it is `active`."""
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from conduit_local.core.errors import Conflict, InvalidRequest
+from conduit_local.core.kept_secrets import with_kept_secrets
 from conduit_local.core.kinds import parse_spec
 from conduit_local.core.names import slug_of
 from conduit_local.core.problems import Path, Problem, refusal
-from conduit_local.core.secrets import REDACTED, REVEAL, as_dumped, locked_in, with_kept_secrets
+from conduit_local.core.secrets import REDACTED, REVEAL, as_dumped, locked_in
 from conduit_local.core.spec import PipelineSpec
 from conduit_local.destinations.kinds import DESTINATIONS
 from conduit_local.sources.kinds import SOURCES
