@@ -1,5 +1,7 @@
 """What a route does with one batch: makes its rows, and has the destination take them."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from conduit_local.core.batch import Batch, Chunk, Written, object_key
@@ -29,13 +31,7 @@ class MadeAnew(Exception):
 class Landing:
     """The destination and the transforms of one route, as they are now and as intents name them."""
 
-    def __init__(
-        self,
-        live: LivePipeline,
-        route: LiveRoute,
-        reading: Reading,
-        world: World,
-    ) -> None:
+    def __init__(self, live: LivePipeline, route: LiveRoute, reading: Reading, world: World) -> None:
         self._live = live
         self._route = route
         self._reading = reading
@@ -153,24 +149,15 @@ class Landing:
             route.transforming -= 1
 
     async def is_there(self, batch: Batch) -> bool:
-        """Whether an attempt before has landed it, as far as the destination can tell."""
-        spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
-        destination = self._world.destinations.make(spec, self._origin)
-        try:
-            content = await destination.read(batch.key)
-        finally:
-            await destination.close()
-        if content is not None:
-            content.close()
-        return content is not None
+        """Whether an attempt before has landed it, as far as that can be told. Raises: DestinationUnavailable."""
+        async with self._meant_for(batch) as destination:
+            return await _reads(destination, batch.key)
 
     async def _may_be_there(self, batch: Batch) -> bool:
-        """The same, where a destination that cannot be looked at may have it."""
-        if await self.is_there(batch):
-            return True
-        spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
-        destination = self._world.destinations.make(spec, self._origin)
-        try:
+        """The same; and where the destination keeps nothing that could be looked at."""
+        async with self._meant_for(batch) as destination:
+            if await _reads(destination, batch.key):
+                return True
             listed = destination.objects(batch.key.rpartition("/")[0])
             if listed is None:
                 return True
@@ -178,48 +165,47 @@ class Landing:
                 if any(found.key == batch.key for found in page):
                     return True
             return False
+
+    @asynccontextmanager
+    async def _meant_for(self, batch: Batch) -> AsyncIterator[Destination]:
+        """
+        Where the batch was meant to go when its intent was written; usually where the route goes now. With the secrets
+        of now: those of then may be the reason why it did not go.
+        """
+        spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
+        if spec.is_same_place(self._made_from):
+            yield self._destination
+            return
+        destination = self._world.destinations.make(spec, self._origin)
+        try:
+            yield destination
         finally:
             await destination.close()
-
-    async def _lies_at(self, key: str) -> bool:
-        """Whether an object of that key is where the destination is now, as far as that can be told."""
-        content = await self._destination.read(key)
-        if content is not None:
-            content.close()
-        return content is not None
 
     async def write(self, hand: Hand, content: Content) -> Written:
         """
-        To where the batch was meant to go when its intent was written; usually where the route goes now.
-
-        With the secrets of now: those of then may be the reason why it did not go. Where it needs a person, or there
-        is nobody, and a person has given the destination another place meanwhile, the batch goes there. Where there
-        are no rows there is no object.
+        To where it was meant to go. Where that needs a person, or there is nobody, and a person has given the
+        destination another place meanwhile, the batch goes there. Where there are no rows there is no object.
 
         Raises: DestinationUnavailable, Rejected, MadeAnew, StoreUnavailable.
         """
-        batch = hand.batch
         if not content.rows:
             return Written("", 0)
-        spec = self._texts.destination(batch.destination, self._live.pipeline.uuid)
-        if spec.is_same_place(self._made_from):
-            return await self._destination.write(batch.key, content)
-        destination = self._world.destinations.make(spec, self._origin)
-        try:
-            return await destination.write(batch.key, content)
-        except DestinationUnavailable as error:
-            if not (error.needs_person or error.unsent) or self.is_outdated:
-                raise
-            raise await self._moved(hand, error) from error
-        finally:
-            await destination.close()
+        async with self._meant_for(hand.batch) as destination:
+            try:
+                return await destination.write(hand.batch.key, content)
+            except DestinationUnavailable as error:
+                stays = destination is self._destination or self.is_outdated
+                if stays or not (error.needs_person or error.unsent):
+                    raise
+                raise await self._moved(hand, error) from error
 
     async def _moved(self, hand: Hand, error: DestinationUnavailable) -> MadeAnew:
         """The batch is meant for the place of now. Raises: DestinationUnavailable, StoreUnavailable."""
         batch = hand.batch
         (first,) = await self._reading.again(batch, batch.first_seq, batch.first_seq)
         key = self.key_of(self._destination.partition(first.received_at_us), batch.first_seq, batch.last_seq)
-        if hand.may_be_there and key != batch.key and await self._lies_at(batch.key):
+        if hand.may_be_there and key != batch.key and await _reads(self._destination, batch.key):
             raise DestinationUnavailable(
                 f"{error.message}; an object is at {batch.key}: move it away, so that the batch can become {key}",
                 needs_person=True,
@@ -237,10 +223,8 @@ class Landing:
     async def ends_of(self, batch: Batch) -> tuple[str, str]:
         """The ids of its first and its last event. Raises: DestinationUnavailable, StoreUnavailable."""
         if self._route.replays is None:
-            number = batch.pipeline
-            return event_id(self._world.log.tag, number, batch.first_seq), event_id(
-                self._world.log.tag, number, batch.last_seq
-            )
+            tag, number = self._world.log.tag, batch.pipeline
+            return event_id(tag, number, batch.first_seq), event_id(tag, number, batch.last_seq)
         first, last = [event_id_of(await self._line(batch, seq)) for seq in (batch.first_seq, batch.last_seq)]
         return first, last
 
@@ -252,3 +236,11 @@ class Landing:
     async def _line(self, batch: Batch, seq: int) -> bytes:
         (chunk,) = await self._reading.again(batch, seq, seq)
         return chunk.lines.rstrip(b"\n")
+
+
+async def _reads(destination: Destination, key: str) -> bool:
+    """Whether an object of that key is there, as far as it can be read back. Raises: DestinationUnavailable."""
+    content = await destination.read(key)
+    if content is not None:
+        content.close()
+    return content is not None

@@ -18,9 +18,8 @@ from conduit_local.core.batch import Batch, Closing, Cut
 from conduit_local.core.catalog import BatchEnd
 from conduit_local.core.errors import Unavailable
 from conduit_local.core.ids import run_id
-from conduit_local.core.pipeline import Health, State
+from conduit_local.core.pipeline import Health
 from conduit_local.core.retry import Backoff
-from conduit_local.core.run import Run
 from conduit_local.engine.attempts import Attempts
 from conduit_local.engine.hands import Hand
 from conduit_local.engine.journal import LOGGER, say
@@ -28,6 +27,7 @@ from conduit_local.engine.landing import Landing
 from conduit_local.engine.reading import Reading
 from conduit_local.engine.tape import tape_of
 from conduit_local.engine.topology import LivePipeline, LiveRoute
+from conduit_local.engine.wanted import Wanted
 from conduit_local.engine.world import World
 
 _STORE_BACKOFF = Backoff(initial_s=0.25, max_s=5.0)
@@ -46,7 +46,7 @@ class Route:
         self._reading = Reading(tape_of(live, route, world.log, world.catalog), route, world.clock)
         self._landing = Landing(live, route, self._reading, world)
         self._attempts = Attempts(live, route, world, self._landing, self._hands)
-        self._own_run = route.name.rpartition("@")[2] if "@" in route.name else None
+        self._wanted = Wanted(live, route)
         self._store_failures = 0
 
     async def run(self) -> None:
@@ -102,9 +102,11 @@ class Route:
         if hands.busy >= most or (hands.busy and self._landing.is_outdated):
             return _UNTIL_THE_BELL
         hand = hands.next()
-        if hand is not None and await self._close():  # in their order, for a receiver that takes them so
-            return _NOW
         if hand is not None:
+            if (
+                await self._close()
+            ):  # a receiver that heeds the order gets none again behind another
+                return _NOW
             wait_s = self._until_attempt(hand.batch)
             return await self._try(hand, tasks) if wait_s == _NOW else wait_s
         if not hands.room(most):
@@ -129,8 +131,8 @@ class Route:
         if pending <= 0:
             route.next_us = None
             return _UNTIL_THE_BELL
-        wanted = self._wanted_through(through) if not route.spec.paused else 0
-        if not self._streams() and reading.position.seq >= wanted:
+        wanted = self._wanted.through(reading.position.seq, through)
+        if not self._wanted.streams() and reading.position.seq >= wanted:
             await reading.know_oldest()
             return _UNTIL_THE_BELL
         hurry = reading.position.seq < wanted
@@ -147,7 +149,7 @@ class Route:
             return _NOW
         async with AsyncExitStack() as held:
             await held.enter_async_context(memory)
-            if route.spec.paused or not (hurry or self._streams()):
+            if route.spec.paused or not (hurry or self._wanted.streams()):
                 return _NOW  # it was told to rest meanwhile
             ends_at = wanted if hurry else through if route.through_seq is not None else None
             cut = await reading.cut(spec, partition, ends_at)
@@ -167,7 +169,7 @@ class Route:
         """Write the intent; with the ends of batches before, in one commit."""
         live = self._live
         key = self._landing.key_of(cut.partition, cut.first_seq, cut.last_seq)
-        run = self._run_of(cut.last_seq)
+        run = self._wanted.run_of(cut.last_seq)
         batch = Batch(
             number=0,
             pipeline=live.number,
@@ -190,19 +192,10 @@ class Route:
         self._reading.move_behind(cut)
         return hand
 
-    def _run_of(self, seq: int) -> Run | None:
-        """The run under way that asks for this event."""
-        if self._own_run is not None:
-            return next((run for run in self._live.runs if run.id == self._own_run), None)
-        return next((run for run in self._live.runs if run.through_seq >= seq), None)
-
     def _until_attempt(self, batch: Batch) -> float | None:
         """How long the batch must wait for its next attempt."""
-        live, route = self._live, self._route
-        wanted = not route.spec.paused and (
-            self._streams() or self._ends() or live.wanted_through(batch.last_seq) >= batch.last_seq
-        )
-        if not wanted:
+        route = self._route
+        if not self._wanted.is_to_land(batch):
             return _UNTIL_THE_BELL
         if route.retry_at_us is None:
             return _NOW
@@ -278,10 +271,10 @@ class Route:
 
     async def _end_if_retired(self) -> None:
         route = self._route
-        if not self._is_retired():
+        if not self._wanted.is_retired():
             return
         async with self._live.changing:  # somebody may be about to name the destination again
-            if not self._is_retired():
+            if not self._wanted.is_retired():
                 return
             await self._world.catalog.end_route(self._live.number, route.name)
             self._live.routes.pop(route.name, None)
@@ -289,42 +282,8 @@ class Route:
         say(logging.INFO, f"{route.name}: destination removed, all delivered", self._live.pipeline.name)
         self._world.delivered(self._live)
 
-    # Questions -------------------------------------------------------------------------------------------
-
     def _most_at_once(self) -> int:
         """How many batches may be on their way: one while something is wrong, or of a replay, which has its order."""
         if self._route.health is not Health.OK or self._route.replays is not None:
             return 1
         return self._landing.destination.in_flight
-
-    def _is_retired(self) -> bool:
-        """Whether its destination was taken out of the configuration, and it has delivered all it was left with."""
-        route = self._route
-        return route.through_seq is not None and route.cursor >= route.through_seq and not route.given_up
-
-    def _streams(self) -> bool:
-        """Whether it delivers without being asked to: a schedule asks through its runs."""
-        pipeline = self._live.pipeline
-        return (
-            pipeline.state is State.ACTIVE
-            and not pipeline.deleted
-            and pipeline.spec.schedule is None
-            and not self._route.spec.paused
-        )
-
-    def _ends(self) -> bool:
-        """Whether it has an end to come to; what is left of a cancelled replay waits while the pipeline is paused."""
-        if self._route.replays is not None and self._live.pipeline.state is State.PAUSED:
-            return any(run.number == self._route.replays for run in self._live.runs)
-        return self._route.through_seq is not None
-
-    def _wanted_through(self, through: int) -> int:
-        """How far to deliver without waiting; a run that ends sooner comes first, so that batches are of one run."""
-        if self._own_run is not None:
-            return through
-        runs = [run.through_seq for run in self._live.runs if run.through_seq > self._reading.position.seq]
-        if runs:
-            return min(*runs, through)
-        if self._route.through_seq is not None:
-            return through
-        return min(self._live.wanted_through(through), through)

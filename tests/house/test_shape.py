@@ -12,7 +12,6 @@ from tests.house.source import ROOT, calls, files, modules, name_of, strings, tr
 MOST_LINES = 300
 LONGER = {
     "conduit_local/core/errors.py": "the whole tree of errors, drawn on top of the file",
-    "conduit_local/engine/route.py": "one state machine; its steps share the batch in hand and are read in order",
     "conduit_local/tui/app.py": "what every screen shares, and who does the actions of the table",
 }
 """Files over 300 lines, and why each is one idea."""
