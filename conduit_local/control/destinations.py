@@ -107,7 +107,7 @@ class _Check:
         """What there is to say, up to the last line, which comes at once where it `is_over`."""
         while not is_over():
             line = _encode_progress(self._progress)
-            with suppress(TimeoutError):
+            with suppress(TimeoutError):  # nothing new: how far it is is said once more
                 async with asyncio.timeout(_SAY_EVERY_S):
                     line = await self._found.get()
             yield line

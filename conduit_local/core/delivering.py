@@ -1,7 +1,7 @@
 """What the engine needs of destinations; a part of `core.ports`, by subject."""
 
 from collections.abc import AsyncIterator, Generator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -129,3 +129,18 @@ class Destinations(Protocol):
     def refused_to_apis(self, spec: PipelineSpec) -> list[Problem]:
         """What a configuration file may have, but a pipeline that is made through an API may not."""
         ...
+
+
+def origin_of(tag: str, pipeline_uuid: str, route: str) -> str:
+    """What names a route among those of all appliances (`Destinations.make`). `tag` is the store's."""
+    return f"{tag}/{pipeline_uuid}/{route}"
+
+
+@asynccontextmanager
+async def opened(destinations: Destinations, spec: DestinationSpec, origin: str = "") -> AsyncIterator[Destination]:
+    """A destination for a block."""
+    destination = destinations.make(spec, origin)
+    try:
+        yield destination
+    finally:
+        await destination.close()

@@ -166,9 +166,16 @@ class DestinationSpec(Component):
 
     def settings(self) -> dict[str, Any]:
         """What it is set to beyond its name and kind, secrets redacted; what it takes from its pipeline is left out."""
-        own = self.model_dump(mode="json", exclude={"name", "type", "title", "paused"})
-        unset = {name for name in ("batch", "retry", "concurrency") if not _is_set(own[name])}
-        return {name: value for name, value in own.items() if name not in unset}
+        return without_unset(self.model_dump(mode="json", exclude={"name", "type", "title", "paused"}))
+
+
+OVERRIDES = ("batch", "retry", "concurrency")
+"""What every destination may set for itself, in the place of its pipeline's."""
+
+
+def without_unset(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A destination's settings as a document, without those `OVERRIDES` that it does not set."""
+    return {name: value for name, value in document.items() if name not in OVERRIDES or _is_set(value)}
 
 
 def _is_set(value: Any) -> bool:

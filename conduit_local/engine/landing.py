@@ -7,7 +7,7 @@ from dataclasses import replace
 from conduit_local.core.batch import Batch, Chunk, Written, object_key
 from conduit_local.core.content import Content, Envelopes
 from conduit_local.core.dead import NewDeadLetter, Stage
-from conduit_local.core.delivering import Destination
+from conduit_local.core.delivering import Destination, opened, origin_of
 from conduit_local.core.envelope import event_id_of, type_of
 from conduit_local.core.errors import DestinationUnavailable, TransformUnavailable
 from conduit_local.core.ids import event_id
@@ -39,7 +39,7 @@ class Landing:
         self._texts = world.texts
         self._own_run = route.name.rpartition("@")[2] if "@" in route.name else ""
         self._batch_specs: tuple[BatchSpec, OwnBatchSpec] | None = None
-        self._origin = f"{world.log.tag}/{live.pipeline.uuid}/{route.name}"
+        self._origin = origin_of(world.log.tag, live.pipeline.uuid, route.name)
         self._made_from: DestinationSpec = route.spec
         self._destination: Destination = world.destinations.make(route.spec, self._origin)
 
@@ -176,11 +176,8 @@ class Landing:
         if spec.is_same_place(self._made_from):
             yield self._destination
             return
-        destination = self._world.destinations.make(spec, self._origin)
-        try:
+        async with opened(self._world.destinations, spec, self._origin) as destination:
             yield destination
-        finally:
-            await destination.close()
 
     async def write(self, hand: Hand, content: Content) -> Written:
         """

@@ -135,6 +135,7 @@ class Look:
             except DestinationUnavailable as error:
                 await self._cannot_read(entry, error)
                 continue
+            self._unreadable_in_a_row = 0
             if content is None:
                 await self._say(Wrong.MISSING, entry, "it was delivered, and is not there")
                 continue

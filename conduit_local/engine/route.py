@@ -103,9 +103,7 @@ class Route:
             return _UNTIL_THE_BELL
         hand = hands.next()
         if hand is not None:
-            if (
-                await self._close()
-            ):  # a receiver that heeds the order gets none again behind another
+            if await self._close():  # a receiver that heeds the order gets none again behind another
                 return _NOW
             wait_s = self._until_attempt(hand.batch)
             return await self._try(hand, tasks) if wait_s == _NOW else wait_s

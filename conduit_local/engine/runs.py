@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from conduit_local.core.batch import Batch
-from conduit_local.core.delivering import ObjectContent
+from conduit_local.core.delivering import ObjectContent, opened
 from conduit_local.core.errors import Conflict, NotStoppable, RunEnded, RunNotFound
 from conduit_local.core.ids import parse_run_id, parse_run_uuid
 from conduit_local.core.landed import Landed
@@ -110,11 +110,9 @@ class Runs:
         """What a run has written and is still there, in order. Raises: DestinationUnavailable, StoreUnavailable."""
         parts = self._parts
         for batch in await parts.catalog.batches_of(run.number):
-            destination = parts.destinations.make(parts.texts.destination(batch.destination, live.pipeline.uuid))
-            try:
+            spec = parts.texts.destination(batch.destination, live.pipeline.uuid)
+            async with opened(parts.destinations, spec) as destination:
                 content = await destination.read(batch.key)
-            finally:
-                await destination.close()
             if content is not None:
                 yield batch, content
 

@@ -6,11 +6,11 @@ intents, and then the ledger, were read anew: deliveries go on meanwhile, and ra
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 
 from conduit_local.core.catalog import Catalog
-from conduit_local.core.delivering import Destination, Destinations, Finding
+from conduit_local.core.delivering import Destination, Destinations, Finding, opened, origin_of
 from conduit_local.core.errors import DestinationNotFound, DestinationUnavailable
 from conduit_local.core.spec import DestinationSpec
 from conduit_local.core.texts import Texts
@@ -123,14 +123,11 @@ class Verifier:
             await look.told_missing()
             await look.read(quick=quick)
 
-    @asynccontextmanager
-    async def _opened(self, live: LivePipeline, route: str, spec: DestinationSpec) -> AsyncIterator[Destination]:
+    def _opened(
+        self, live: LivePipeline, route: str, spec: DestinationSpec
+    ) -> AbstractAsyncContextManager[Destination]:
         """A destination as this route has it: some keep apart what each route lands."""
-        destination = self._destinations.make(spec, f"{self._tag}/{live.pipeline.uuid}/{route}")
-        try:
-            yield destination
-        finally:
-            await destination.close()
+        return opened(self._destinations, spec, origin_of(self._tag, live.pipeline.uuid, route))
 
 
 def _name_of(route: str) -> str:

@@ -18,7 +18,7 @@ from conduit_local.core.names import slug_of
 from conduit_local.core.pipeline import Pipeline
 from conduit_local.core.problems import Path, Problem, problems_of, refusal
 from conduit_local.core.secrets import REDACTED
-from conduit_local.core.spec import DestinationSpec
+from conduit_local.core.spec import OVERRIDES, DestinationSpec, without_unset
 from conduit_local.destinations.absent import ConnectorSpec
 from conduit_local.destinations.kinds import DESTINATIONS
 from conduit_local.dialects.s3.models import DestinationChange, NewDestination
@@ -35,8 +35,6 @@ _OWN = {
     "paused": "is destination_status here",
 }
 """What every destination has beside its own settings, and how this API calls it."""
-_OVERRIDES = ("batch", "retry", "concurrency")
-"""What every destination may set for itself; shown where it does."""
 
 
 # Asked -------------------------------------------------------------------------------------------------------
@@ -152,11 +150,7 @@ def _config_of(document: Document) -> Document:
     """Its own settings; none where they are sealed under a key that is not here."""
     if document["type"] == _CONNECTOR:
         return dict(document["config"]) if isinstance(document["config"], Mapping) else {}
-    own = {name: value for name, value in document.items() if name not in _OWN}
-    unset = {
-        name for name in _OVERRIDES if own[name] in (None, {"max_events": None, "max_bytes": None, "max_age": None})
-    }
-    return {name: value for name, value in own.items() if name not in unset}
+    return without_unset({name: value for name, value in document.items() if name not in _OWN})
 
 
 def _settings(kind: str, config: Mapping[str, Any]) -> Document:
@@ -208,6 +202,6 @@ def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> Document:
     return found
 
 
-assert {*_OWN, *_OVERRIDES} == set(ConnectorSpec.model_fields) - {"connector", "config"}, (
+assert {*_OWN, *OVERRIDES} == set(ConnectorSpec.model_fields) - {"connector", "config"}, (
     "a destination has a setting that this API has no word for"
 )

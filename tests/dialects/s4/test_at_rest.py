@@ -9,7 +9,7 @@ import pytest
 
 from conduit_local.dialects.s4 import models
 from tests.appliance import Appliance, serving
-from tests.dialects.s4.asking import EXAMPLE, PIPELINES, change, ended, good, logs_of, make, send, shown, start
+from tests.dialects.s4.asking import EXAMPLE, PIPELINES, change, ended, good, logs_of, make, refused, send, shown, start
 
 FIRST, SECOND = "pat-at-rest-6f1c", "pat-changed-92ab"
 OPEN = "Sealed but for its name"
@@ -93,3 +93,18 @@ def test_s4_2_without_the_key_a_config_is_shown_redacted_and_can_be_given_anew(a
     change(appliance, made["id"], config=config())
     assert shown(appliance, made["id"])["config"] == config()
     assert holders(appliance) == []
+
+
+def test_s4_2_a_secret_is_not_taken_along_to_another_server(appliance: Appliance) -> None:
+    """Whoever may change a pipeline must not learn by that what it keeps sealed."""
+
+    def source(url: str, token: str) -> dict[str, Any]:
+        return {"name": "http", "config": {"url": url, "headers": {"X-Token": token}}}
+
+    made = make(appliance, "led away", {"source": source("https://a.example/x", "hidden-7")}, schedule="0 0 1 1 *")
+    path = f"{PIPELINES}/{made['id']}"
+    led = appliance.ask("PUT", path, {"config": {"source": source("https://b.example/x", "[redacted]")}})
+    assert "X-Token: send it anew" in refused(led, 400, "invalid_request")
+    change(appliance, made["id"], config={"source": source("https://a.example/x", "[redacted]")})
+    assert shown(appliance, made["id"])["config"]["source"] == source("https://a.example/x", "hidden-7")
+    change(appliance, made["id"], config={"source": source("https://b.example/x", "hidden-8")})
